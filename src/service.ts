@@ -42,6 +42,7 @@ import { createJidReader } from './packet/jid.ts';
 import { openSources } from './sources/open.ts';
 import type { Source } from './sources/source.ts';
 import { History } from './spool/history/history.ts';
+import type { HistorySpan } from './spool/history/record.ts';
 import { HistoryRecorder } from './spool/history/recorder.ts';
 import { historyFolder } from './spool/history/segments.ts';
 import type { HistoryOpening } from './spool/history/writer.ts';
@@ -124,7 +125,7 @@ export class Service implements Lifecycle {
     this.#attempts = new RecentAttempts({ events, clock: systemClock });
     const { enabled, bodies } = config.history;
     this.#recorder = enabled ? new HistoryRecorder({ events, clock: systemClock, bodies }) : undefined;
-    this.#history = enabled ? new History(config.spool.path, { clock: systemClock }) : undefined;
+    this.#history = enabled ? new History(config.spool, { clock: systemClock }) : undefined;
     this.#conditions = new Conditions({ events, clock: systemClock });
     this.#lifecycle = createLifecycle({ start: () => this.#start(), stop: () => this.#teardown.run() });
     this.#reloader = new Reloader<readonly LoadedHandler[]>({
@@ -215,7 +216,8 @@ export class Service implements Lifecycle {
     const { spool: settings } = this.#config;
     const { deadLetterMaxAgeMs: maxAgeMs, deadLetterMax: maxLetters } = settings;
     const recorder = this.#recorder;
-    const journal = recorder && { settings: this.#historyOpening(), take: () => recorder.take() };
+    const note = (span: HistorySpan) => this.#history?.note(span);
+    const journal = recorder && { settings: this.#historyOpening(), take: () => recorder.take(), note };
     const spool = openSpool(settings, { ...this.#shared, journal, check: this.#options.checkSpool ?? false });
     await this.#begin('the spool', spool);
     await this.#begin('the retention of dead letters', createRetention({ ...this.#shared, spool, maxAgeMs, maxLetters }));
@@ -286,7 +288,7 @@ export class Service implements Lifecycle {
     const eventParts = openEventParts({
       ...this.#shared,
       spool,
-      spoolPath: this.#config.spool.path,
+      place: this.#config.spool,
       operations,
       withheld: this.#withheld,
       history: this.#history,

@@ -6,8 +6,15 @@ import { readJson } from '../kit/json.ts';
 import type { AttemptRecord } from '../model/attempt.ts';
 import type { Body, DeliveryId, Target } from '../model/delivery.ts';
 import { readFacts } from '../model/facts.ts';
-import { idIn } from '../model/packet.ts';
-import { type Descendant, type EventFilter, type EventPosition, type EventStore, parentOf, type SpoolEvent } from '../spool/event-store.ts';
+import {
+  createEventTest,
+  type Descendant,
+  type EventFilter,
+  type EventPosition,
+  type EventStore,
+  parentOf,
+  type SpoolEvent,
+} from '../spool/event-store.ts';
 import type { History } from '../spool/history/history.ts';
 import type { HistoryRecord, RecordedAttempt, RecordedState } from '../spool/history/record.ts';
 import type { Spool } from '../spool/spool.ts';
@@ -189,7 +196,8 @@ export class EventLookup {
     newest,
     after,
   }: Pick<LookupQuery, 'filter' | 'limit' | 'newest'> & { readonly after: EventPosition | undefined }): PlacePage {
-    const matching = this.#options.withheld.list().filter((push) => isWithheldMatch(push, filter));
+    const isMatch = createEventTest(filter);
+    const matching = this.#options.withheld.list().filter((push) => isMatch({ ...push, status: null }, () => readFacts(push.facts)));
     const rest = matching.filter(({ nr }) => after === undefined || (newest ? nr < after[1] : nr > after[1]));
     const page = (newest ? rest.reverse() : rest).slice(0, limit);
     const found = page.map((push) => ({
@@ -281,26 +289,6 @@ function recordedEvent(record: HistoryRecord): FoundEvent {
 }
 
 const descendantState: Readonly<Record<Descendant['state'], EventState>> = { dead: 'dead', owed: 'waiting' };
-
-function isWithheldMatch(
-  push: WithheldPush,
-  { ids, descendantsOf, jid, stanzaId, handler, pool, host, status, since, before }: EventFilter,
-): boolean {
-  const { messageId, stanzaId: archiveId } = readFacts(push.facts);
-  const wanted = idIn(stanzaId);
-  return (
-    status === undefined &&
-    descendantsOf === undefined &&
-    (ids === undefined || ids.includes(push.id)) &&
-    (jid === undefined || push.sender === jid || push.receiver === jid) &&
-    (wanted === null || messageId === wanted || archiveId === wanted) &&
-    (handler ?? push.handler) === push.handler &&
-    (pool ?? push.pool) === push.pool &&
-    (host ?? push.host) === push.host &&
-    (since === undefined || push.at >= since) &&
-    (before === undefined || push.at < before)
-  );
-}
 
 function withheldEvent(push: WithheldPush): FoundEvent {
   const { id, packetId, facts, host, handler, pool, sender, receiver, seenAt, createdAt, at, why } = push;

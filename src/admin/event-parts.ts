@@ -15,7 +15,8 @@ import { Tail } from './tail.ts';
 
 interface EventOptions {
   readonly spool: Spool;
-  readonly spoolPath: string;
+  /** Where the history is, also one that is no longer written. */
+  readonly place: ConstructorParameters<typeof History>[0];
   readonly operations: Pick<Operations, 'replay'>;
   readonly withheld: RecentWithheld;
   /** Undefined: settled events are not recorded. */
@@ -29,10 +30,10 @@ interface EventOptions {
 
 /** The parts of the API that find, follow, change and erase events. */
 export function openEventParts(options: EventOptions): Pick<ApiDependencies, 'actions' | 'erasure' | 'lookup' | 'tail'> {
-  const { spoolPath, operations, withheld, history, recorder, clock } = options;
+  const { place, operations, withheld, history, recorder, clock } = options;
   const shared = { ...options, store: new EventStore(options.spool) };
   const lookup = new EventLookup(shared);
-  const recorded = history ?? new History(spoolPath, { clock }); // for erasures: it may have been enabled before
+  const recorded = history ?? new History(place, { clock }); // for erasures: it may have been enabled before
   const tail = new Tail({ ...options, newId: randomUUID });
   const forget = (jid: string) => {
     tail.forget(jid);

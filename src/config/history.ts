@@ -16,8 +16,6 @@ export function readHistory(value: unknown, spool: SpoolConfig | undefined, read
   const history = reader.read(historySchema, value, ['history']);
   if (history === undefined) return undefined;
   if (history.enabled && spool?.engine === 'memory')
-    reader.mistake(['history', 'enabled'], { expected: 'false, since a spool in memory has no folder for a history' });
-  if (history.enabled && spool?.engine === 'postgres')
-    reader.mistake(['history', 'enabled'], { expected: 'false, since a spool in PostgreSQL records no history yet' });
+    reader.mistake(['history', 'enabled'], { expected: 'false, since a spool in memory has no place for a history' });
   return { enabled: history.enabled, maxAgeMs: history.max_age, maxBytes: history.max_bytes, bodies: history.bodies };
 }

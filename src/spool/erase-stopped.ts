@@ -15,7 +15,7 @@ export async function eraseStopped<T>(config: SpoolConfig, erase: (erasure: Pick
   try {
     const parts = { spool, events, clock: systemClock, forget: () => 0, wake: () => undefined };
     return await erase(
-      new Erasure({ ...parts, history: new History(config.path, { clock: systemClock }), rewriteBytes: Number.MAX_SAFE_INTEGER }),
+      new Erasure({ ...parts, history: new History(config, { clock: systemClock }), rewriteBytes: Number.MAX_SAFE_INTEGER }),
     );
   } finally {
     await spool.stop();

@@ -6,7 +6,7 @@ import type { EpochMs } from '../kit/clock.ts';
 import type { AttemptRecord } from '../model/attempt.ts';
 import type { Body, DeliveryId, Target } from '../model/delivery.ts';
 import type { ReadFacts } from '../model/facts.ts';
-import type { PacketId } from '../model/packet.ts';
+import { idIn, type PacketId } from '../model/packet.ts';
 import type { ExtensionRequest, Spool } from './spool.ts';
 
 /** All given keys must match; `ids` matches any of its members. */
@@ -26,6 +26,42 @@ export interface EventFilter {
   /** At or after, and before: time of acceptance of a waiting event, time of death of a dead one. */
   readonly since?: EpochMs;
   readonly before?: EpochMs;
+}
+
+/** What a filter compares. `at` is compared with `since` and `before`. */
+export interface Comparable {
+  readonly id: string;
+  readonly sender: string;
+  readonly receiver: string;
+  readonly handler: string;
+  readonly pool: string;
+  readonly host: string;
+  readonly status: number | null;
+  readonly at: EpochMs;
+}
+
+/** Returns a test that is true for what the filter selects. The facts of a stanza are read only if they are compared. */
+export function createEventTest(filter: EventFilter): (event: Comparable, facts: () => Omit<ReadFacts, 'kind'>) => boolean {
+  const { ids, descendantsOf, jid, handler, pool, host, status, since, before } = filter;
+  const idSet = ids && new Set(ids);
+  const stanza = idIn(filter.stanzaId);
+  return (event, facts) => {
+    if (
+      (idSet !== undefined && !idSet.has(event.id)) ||
+      (descendantsOf !== undefined && !event.id.startsWith(`${descendantsOf}.`)) ||
+      (jid !== undefined && event.sender !== jid && event.receiver !== jid) ||
+      (handler ?? event.handler) !== event.handler ||
+      (pool ?? event.pool) !== event.pool ||
+      (host ?? event.host) !== event.host ||
+      (status !== undefined && event.status !== status) ||
+      (since !== undefined && event.at < since) ||
+      (before !== undefined && event.at >= before)
+    )
+      return false;
+    if (stanza === null) return true;
+    const { messageId, stanzaId } = facts();
+    return messageId === stanza || stanzaId === stanza;
+  };
 }
 
 /** The id of a descendant is that of its parent with a dot and a number. */

@@ -4,13 +4,13 @@ import { systemTimers, type Timers } from '../kit/clock.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
 import { createLifecycle } from '../kit/lifecycle.ts';
 import type { EventSink } from '../telemetry/events.ts';
-import { createPostgresSpool } from './postgres/spool.ts';
+import { createPostgresSpool, type PostgresSpoolDeps } from './postgres/spool.ts';
 import type { Spool, SpoolStats } from './spool.ts';
 import { SpoolCommands } from './sqlite/commands.ts';
 import { answerBatch, type QueuedCommand } from './sqlite/group-commit.ts';
 import { openOperatorCommands } from './sqlite/operator-commands.ts';
 import { type Committed, isAppend } from './sqlite/protocol.ts';
-import { createSqliteSpool, type SqliteSpoolDeps } from './sqlite/spool.ts';
+import { createSqliteSpool } from './sqlite/spool.ts';
 import { ReportedStats } from './sqlite/stats.ts';
 import { openMemoryStore, type Store } from './sqlite/store.ts';
 
@@ -18,8 +18,8 @@ interface SpoolDeps {
   readonly clock: Clock;
   readonly events: EventSink;
   readonly timers?: Timers;
-  /** See {@link SqliteSpoolDeps}; without effect in memory. */
-  readonly journal?: SqliteSpoolDeps['journal'];
+  /** The history; without effect in memory. */
+  readonly journal?: PostgresSpoolDeps['journal'];
   /** Whether to check the whole file before use, because an earlier start found it damaged. Default false. */
   readonly check?: boolean;
   /** The engine has failed: every later call rejects with SPOOL_FAILED, and only a new spool helps. Called once. */

@@ -28,10 +28,13 @@ async function startLookup() {
   });
   const path = join(folder, 'spool.sqlite');
   const writer = new HistoryWriter({ folder: historyFolder(path), maxAgeMs: 3_600_000, maxBytes: 100_000_000, minFreeBytes: 0 });
-  const history = new History(path, {
-    clock: systemClock,
-    run: async (task) => runTask(task, systemClock),
-  });
+  const history = new History(
+    { path },
+    {
+      clock: systemClock,
+      run: async (task) => runTask(task, systemClock),
+    },
+  );
   const lookup = new EventLookup({ spool, store: new EventStore(spool), withheld: { list: () => [] }, clock: systemClock, history });
   const record = (id: string, spawn: readonly NewDelivery[] = []) => {
     const claimed = { ...makeDelivery({ id }), seq: 1, attempts: 0, failingSince: undefined, context: {} };

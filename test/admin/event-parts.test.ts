@@ -2,22 +2,18 @@
 import { expect, test } from 'vitest';
 import { openEventParts } from '../../src/admin/event-parts.ts';
 import { systemClock } from '../../src/kit/clock.ts';
-import { eraseRecords } from '../../src/spool/history/erase.ts';
 import { History } from '../../src/spool/history/history.ts';
-import { searchHistory } from '../../src/spool/history/search.ts';
+import { runTask } from '../../src/spool/history/task.ts';
 import { createApiRig } from '../support/admin-rig.ts';
 import { subject } from '../telemetry/observed.ts';
 
 test('an erasure removes the steps of the user that wait for a viewer', async () => {
   const { spool, operations, clock, events, dependencies } = await createApiRig();
-  const spoolPath = '/nonexistent/spool.sqlite';
-  const history = new History(spoolPath, {
-    clock: systemClock,
-    run: async (task) => (task.kind === 'erase' ? eraseRecords(task, systemClock) : searchHistory(task, systemClock)),
-  });
+  const place = { path: '/nonexistent/spool.sqlite' };
+  const history = new History(place, { clock: systemClock, run: (task) => runTask(task, systemClock) });
   const wake = (pools: readonly string[]) => expect(pools).toEqual([]);
   const { withheld } = dependencies;
-  const options = { spool, spoolPath, operations, withheld, history, recorder: undefined, clock, events, wake };
+  const options = { spool, place, operations, withheld, history, recorder: undefined, clock, events, wake };
   const { erasure, tail } = openEventParts(options);
   const { viewer } = tail.read(undefined, {});
   events.emit('delivery.accepted', { ...subject, sender: 'carol@localhost' });

@@ -79,10 +79,6 @@ test.each<[text: string, line: string]>([
     'spool.schema: received "My; DROP", expected a name of lower-case letters, digits and underscores, at most 63, without a digit at its start',
   ],
   [
-    '[spool]\nengine = "postgres"\nurl = "postgres://db.example.org/spool"\n[history]\nenabled = true',
-    'history.enabled: received true, expected false, since a spool in PostgreSQL records no history yet',
-  ],
-  [
     '[spool]\nmax_bytes = "10 elephants"',
     'spool.max_bytes: received "10 elephants", expected a size: bytes, or a string such as "512KiB", "10MB", "1GB"',
   ],

@@ -28,10 +28,13 @@ export function openErasure({ spool, path = '/none/spool.sqlite', rewriteBytes =
   const requests: ExtensionRequest[] = [];
   const events = createEventBus();
   events.on('spool.deleted', (event) => deleted.push(event));
-  const history = new History(path, {
-    clock: systemClock,
-    run: async (task) => runTask(task, systemClock),
-  });
+  const history = new History(
+    { path },
+    {
+      clock: systemClock,
+      run: async (task) => runTask(task, systemClock),
+    },
+  );
   const erasure = new Erasure({
     ...{ history, clock: systemClock, events, rewriteBytes, pause, forget: () => 0, wake: (pools) => void woken.push(...pools) },
     spool: {

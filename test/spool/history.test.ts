@@ -8,14 +8,12 @@ import type { PacketFacts } from '../../src/model/packet.ts';
 import type { EventFilter } from '../../src/spool/event-store.ts';
 import { History } from '../../src/spool/history/history.ts';
 import { droppedLine, lineOf, type RecordedState, readLine } from '../../src/spool/history/record.ts';
-import { HistoryRecorder } from '../../src/spool/history/recorder.ts';
 import { searchHistory } from '../../src/spool/history/search.ts';
 import { historyFolder, listSegments } from '../../src/spool/history/segments.ts';
 import { runTask } from '../../src/spool/history/task.ts';
 import { HistoryWriter } from '../../src/spool/history/writer.ts';
-import { createEventBus } from '../../src/telemetry/events.ts';
-import { appendTo, settleIn } from '../support/spool-promises.ts';
-import { acceptedAt, answered, makeDelivery, makeEntry, makeSettlement } from './build.ts';
+import { keepsAHistory } from '../conformance/history.ts';
+import { answered, makeDelivery, makeSettlement } from './build.ts';
 import { createSqliteRig, type SqliteRig } from './sqlite-rig.ts';
 
 const facts = (messageId: string) => JSON.stringify(['message', messageId, null]) as PacketFacts;
@@ -178,53 +176,18 @@ test('a record has no body or text of a response, unless bodies are recorded', (
   expect(readLine(lineOf(delivery, settlement, { now: 1, bodies: true, withheld: undefined }))).toMatchObject({ body: 'secret' });
 });
 
-describe('the spool with a history', () => {
+describe('of a spool in a file', () => {
   let rig: SqliteRig;
   beforeEach(async () => {
     rig = await createSqliteRig();
   });
   afterEach(() => rig[Symbol.asyncDispose]());
 
-  async function start() {
-    const events = createEventBus();
-    const recorder = new HistoryRecorder({ clock: systemClock, events, bodies: false });
-    const settings = { folder: historyFolder(rig.path), maxAgeMs: 3_600_000, maxBytes: 1_000_000, minFreeBytes: 0 };
-    const spool = await rig.started({ events, journal: { settings, take: () => recorder.take() } });
-    const recording = recorder.recording(spool);
-    const settle = async (id: string, disposition: Parameters<typeof makeSettlement>[1], status = 200) => {
-      const [delivery] = await appendTo(recording, makeEntry([makeDelivery({ id, createdAt: acceptedAt })], { take: true }));
-      if (delivery === undefined) throw new Error('not claimed');
-      await settleIn(recording, makeSettlement(delivery.seq, disposition, { delivery, attempt: answered(1, status) }));
-    };
-    const history = new History(rig.path, {
-      clock: systemClock,
-      run: async (task) => runTask(task, systemClock),
-    });
-    const records = async (states: readonly RecordedState[] = [...finalStates, 'dead', 'waiting']) => {
-      const page = await history.find({ filter: {}, states, limit: 99, backward: false, after: undefined, withinMs: 60_000 });
-      return page.records.map(({ record }) => `${record.id} ${record.state} ${record.attempt?.status}`);
-    };
-    return { spool, recorder, events, settle, history, records };
-  }
-
-  test('records each settlement by the time that it is durable', async () => {
-    const { settle, records, history } = await start();
-    await settle('a', { kind: 'delivered' });
-    expect(await records()).toEqual(['a delivered 200']);
-    await settle('b', { kind: 'retry', notBefore: 0, leaveLane: false, context: {} }, 503);
-    await settle('c', { kind: 'dead', reason: 'refused', detail: '' }, 400);
-    await settle('d', { kind: 'released' });
-    expect(await records()).toEqual(['a delivered 200', 'b waiting 503', 'c dead 400']);
-    expect(history.span()).toMatchObject({ since: expect.any(Number), bytes: expect.any(Number) });
-  });
-
-  test('records withheld pushes with their reason, and dropped events when it closes', async () => {
-    const { spool, settle, records, recorder, events } = await start();
-    const ask = makeDelivery({ id: 'a' });
-    events.emit('push.withheld', { ...ask, why: 'refused', errCode: 1, errMsg: '', errDlt: '' });
-    await settle('a', { kind: 'delivered' });
-    recorder.dropped([{ ...ask, kind: 'message', messageId: 'm', stanzaId: null, id: makeDelivery({ id: 'x' }).id }]);
-    await spool.stop();
-    expect(await records()).toEqual(['a withheld 200', 'x dropped undefined']);
-  });
+  keepsAHistory(async () => ({
+    start: ({ now = systemClock.now, maxAgeMs = 3_600_000, maxBytes = 100_000_000 }, { take }) => {
+      const settings = { folder: historyFolder(rig.path), maxAgeMs, maxBytes, minFreeBytes: 0 };
+      return rig.started({ clock: { ...systemClock, now }, journal: { settings, take } });
+    },
+    history: () => new History({ path: rig.path }, { clock: systemClock, run: (task) => runTask(task, systemClock) }),
+  }));
 });

@@ -1,7 +1,7 @@
 /** The state of the service at one instant, as plain values: the verdict and the dashboard are made of it. */
 import type { PoolConfig } from '../../config/config.ts';
 import type { EpochMs } from '../../kit/clock.ts';
-import type { HistorySpan } from '../../spool/history/history.ts';
+import type { HistorySpan } from '../../spool/history/record.ts';
 import type { AttachmentState, BreakerState } from '../../telemetry/events.ts';
 import type { FlowPoint, QueueRates } from '../../telemetry/flow.ts';
 

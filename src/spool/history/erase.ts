@@ -6,20 +6,19 @@ import { candidatesIn, newline } from './search.ts';
 import { isMissing, listSegments } from './segments.ts';
 
 export interface RecordErasure {
-  readonly folder: string;
   /** Bare JID. */
   readonly jid: string;
   /** Only count. */
   readonly dryRun: boolean;
-  /** Number of the last segment that was done; 0 at the beginning. */
+  /** Number of the last group that was done; 0 at the beginning. */
   readonly after: number;
-  /** Time after which the erasure ends between two segments, ms. */
+  /** Time after which the erasure ends between two groups, ms. */
   readonly withinMs: number;
 }
 
 export interface ErasedRecords {
   readonly count: number;
-  /** Number of the last segment that was done; undefined at the end. */
+  /** Number of the last group that was done; undefined at the end. */
   readonly more: number | undefined;
 }
 
@@ -27,7 +26,10 @@ export interface ErasedRecords {
  * Overwrites the records with spaces, in place: positions in the file stay valid, a search skips such lines, no copy of the old content is
  * left, and the writer may append to the file or delete it meanwhile.
  */
-export function eraseRecords({ folder, jid, dryRun, after, withinMs }: RecordErasure, clock: Pick<Clock, 'monotonic'>): ErasedRecords {
+export function eraseRecords(
+  { folder, jid, dryRun, after, withinMs }: RecordErasure & { readonly folder: string },
+  clock: Pick<Clock, 'monotonic'>,
+): ErasedRecords {
   const until = clock.monotonic() + withinMs;
   const segments = listSegments(folder).filter(({ number }) => number > after);
   let count = 0;
@@ -74,7 +76,7 @@ interface Line {
 }
 
 /** The lines of records that the user sent or received, and of unreadable ones (cut by a kill) that name the user. */
-function linesOf(jid: string, bytes: Buffer): readonly Line[] {
+export function linesOf(jid: string, bytes: Buffer): readonly Line[] {
   const name = Buffer.from(JSON.stringify(jid));
   return candidatesIn(bytes, name).flatMap((start) => {
     const newlineAt = bytes.indexOf(newline, start);

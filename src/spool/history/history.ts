@@ -2,19 +2,15 @@
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import type { Clock, EpochMs } from '../../kit/clock.ts';
+import type { SpoolConfig } from '../../config/config.ts';
+import type { Clock } from '../../kit/clock.ts';
 import { ServiceError, toError } from '../../kit/errors.ts';
+import { openingOf } from '../postgres/protocol.ts';
 import type { ErasedRecords, RecordErasure } from './erase.ts';
+import type { HistorySpan } from './record.ts';
 import type { HistoryPage, HistoryQuery } from './search.ts';
 import { historyFolder, listSegments } from './segments.ts';
-import type { HistoryTask } from './task.ts';
-
-/** The span that is really held: it is shorter than `max_age` if `max_bytes` or the disk did not allow more. */
-export interface HistorySpan {
-  /** Time of the oldest record; null if there is none. */
-  readonly since: EpochMs | null;
-  readonly bytes: number;
-}
+import type { HistoryPlace, HistoryTask } from './task.ts';
 
 interface HistoryOptions {
   readonly clock: Pick<Clock, 'monotonic'>;
@@ -31,7 +27,7 @@ const spanMs = 5000;
 const maxWaiting = 16;
 
 export class History {
-  readonly #folder: string;
+  readonly #place: HistoryPlace;
   readonly #run: RunTask;
   readonly #clock: HistoryOptions['clock'];
   #waiting = 0;
@@ -39,20 +35,20 @@ export class History {
 
   #span: { readonly value: HistorySpan; readonly at: number } | undefined;
 
-  constructor(spoolPath: string, { clock, run = runInThread }: HistoryOptions) {
+  constructor({ path, postgres }: Pick<SpoolConfig, 'path' | 'postgres'>, { clock, run = runInThread }: HistoryOptions) {
     this.#clock = clock;
-    this.#folder = historyFolder(spoolPath);
+    this.#place = postgres === undefined ? { folder: historyFolder(path) } : { opening: openingOf(postgres) };
     this.#run = run;
   }
 
   /** Throws HISTORY_BUSY if too many tasks wait. */
-  async find(query: Omit<HistoryQuery, 'folder'>): Promise<HistoryPage> {
-    return (await this.#inTurn({ kind: 'search', ...query, folder: this.#folder })) as HistoryPage; // the answer to a search
+  async find(query: HistoryQuery): Promise<HistoryPage> {
+    return (await this.#inTurn({ kind: 'search', ...query, ...this.#place })) as HistoryPage; // the answer to a search
   }
 
   /** Erases the records of a user; the next call continues. Throws HISTORY_BUSY if too many tasks wait. */
-  async erase(erasure: Omit<RecordErasure, 'folder'>): Promise<ErasedRecords> {
-    return (await this.#inTurn({ kind: 'erase', ...erasure, folder: this.#folder })) as ErasedRecords; // the answer to an erasure
+  async erase(erasure: RecordErasure): Promise<ErasedRecords> {
+    return (await this.#inTurn({ kind: 'erase', ...erasure, ...this.#place })) as ErasedRecords; // the answer to an erasure
   }
 
   /** One task after the other. */
@@ -72,14 +68,20 @@ export class History {
   /** As it was at most five seconds ago. */
   span(): HistorySpan {
     const at = this.#clock.monotonic();
-    if (this.#span === undefined || at - this.#span.at >= spanMs) this.#span = { value: this.#readSpan(), at };
-    return this.#span.value;
+    if ('folder' in this.#place && (this.#span === undefined || at - this.#span.at >= spanMs))
+      this.#span = { value: readSpan(this.#place.folder), at };
+    return this.#span?.value ?? { since: null, bytes: 0 };
   }
 
-  #readSpan(): HistorySpan {
-    const segments = listSegments(this.#folder);
-    return { since: segments[0]?.number ?? null, bytes: segments.reduce((sum, { bytes }) => sum + bytes, 0) };
-  }
+  /** Takes the span that the spool in PostgreSQL reports. */
+  readonly note = (value: HistorySpan): void => {
+    this.#span = { value, at: this.#clock.monotonic() };
+  };
+}
+
+function readSpan(folder: string): HistorySpan {
+  const segments = listSegments(folder);
+  return { since: segments[0]?.number ?? null, bytes: segments.reduce((sum, { bytes }) => sum + bytes, 0) };
 }
 
 function runInThread(task: HistoryTask): Promise<ErasedRecords | HistoryPage> {

@@ -44,6 +44,13 @@ export interface RecordedAttempt {
   readonly text: string;
 }
 
+/** The span that is really held: it is shorter than `max_age` if `max_bytes` or the disk did not allow more. */
+export interface HistorySpan {
+  /** Time of the oldest record; null if there is none. */
+  readonly since: EpochMs | null;
+  readonly bytes: number;
+}
+
 type Line = readonly [
   at: EpochMs,
   state: RecordedState,

@@ -3,17 +3,22 @@ import { readFileSync } from 'node:fs';
 import type { Clock } from '../../kit/clock.ts';
 import { readFacts } from '../../model/facts.ts';
 import { idIn } from '../../model/packet.ts';
-import type { EventFilter, EventPosition } from '../event-store.ts';
+import { createEventTest, type EventFilter, type EventPosition } from '../event-store.ts';
 import { type HistoryRecord, type RecordedState, readLine } from './record.ts';
 import { listSegments, type Segment } from './segments.ts';
 
+/** Lines of records that are read together, and their number in order: that of a segment. */
+export interface RecordGroup {
+  readonly number: number;
+  readonly bytes: Buffer;
+}
+
 export interface HistoryQuery {
-  readonly folder: string;
   readonly filter: EventFilter;
   readonly states: readonly RecordedState[];
   readonly limit: number;
   readonly backward: boolean;
-  /** Number of a segment, and offset of a line in it, which is excluded. */
+  /** Number of a group, and offset of a line in it, which is excluded. */
   readonly after: EventPosition | undefined;
   /** Time after which the search ends with what was found so far, ms. */
   readonly withinMs: number;
@@ -31,14 +36,14 @@ export interface HistoryPage {
 }
 
 /** Records in the order in which they were written, or the newest first. */
-export function searchHistory(query: HistoryQuery, clock: Pick<Clock, 'monotonic'>): HistoryPage {
+export function searchHistory(query: HistoryQuery & { readonly folder: string }, clock: Pick<Clock, 'monotonic'>): HistoryPage {
   const { folder, limit, backward, after, withinMs } = query;
   const until = clock.monotonic() + withinMs;
   const records: LocatedRecord[] = [];
   const segments = segmentsOf(listSegments(folder), query);
   for (const [index, segment] of segments.entries()) {
     const bound = after !== undefined && after[0] === segment.number ? after[1] : undefined;
-    for (const located of matchesIn(segment, query, bound)) {
+    for (const located of matchesIn({ number: segment.number, bytes: read(segment) }, query, bound)) {
       records.push(located);
       if (records.length === limit) return { records, more: located.position };
     }
@@ -55,12 +60,23 @@ function segmentsOf(all: readonly Segment[], { filter: { since, before }, backwa
     return (since === undefined || end >= since) && (before === undefined || number < before);
   });
   if (backward) inTime.reverse();
-  return inTime.filter(({ number }) => after === undefined || (backward ? number <= after[0] : number >= after[0]));
+  const start = after && nextGroup(after, backward);
+  return inTime.filter(({ number }) => start === undefined || (backward ? number <= start : number >= start));
 }
 
-function* matchesIn(segment: Segment, { filter, states, backward }: HistoryQuery, bound: number | undefined): Generator<LocatedRecord> {
-  const bytes = read(segment);
-  const test = createTest(filter, states);
+/** The number from which a search continues: that of the position, unless its group is done. */
+export function nextGroup([number, offset]: EventPosition, backward: boolean): number {
+  if (backward) return offset === 0 ? number - 1 : number;
+  return offset === Number.MAX_SAFE_INTEGER ? number + 1 : number;
+}
+
+/** Matching records of some lines, in the order of the search. `bound`: the offset where the previous page ended, which is excluded. */
+export function* matchesIn(
+  { number, bytes }: RecordGroup,
+  { filter, states, backward }: Pick<HistoryQuery, 'backward' | 'filter' | 'states'>,
+  bound: number | undefined,
+): Generator<LocatedRecord> {
+  const test = createEventTest(filter);
   const needle = needleOf(filter, states);
   const offsets = needle === undefined ? linesIn(bytes) : candidatesIn(bytes, Buffer.from(needle));
   if (backward) offsets.reverse();
@@ -69,7 +85,9 @@ function* matchesIn(segment: Segment, { filter, states, backward }: HistoryQuery
     const end = bytes.indexOf(newline, offset);
     if (end === -1) continue; // it is being written, or its process was killed meanwhile
     const record = readLine(bytes.toString('utf8', offset, end));
-    if (record !== undefined && test(record)) yield { record, position: [segment.number, offset] };
+    if (record === undefined || !states.includes(record.state)) continue;
+    const isMatch = test({ ...record, status: record.attempt?.status ?? null }, () => readFacts(record.facts));
+    if (isMatch) yield { record, position: [number, offset] };
   }
 }
 
@@ -118,28 +136,4 @@ export function candidatesIn(bytes: Buffer, wanted: Buffer): number[] {
     at = end === -1 ? -1 : bytes.indexOf(wanted, end);
   }
   return offsets;
-}
-
-function createTest(
-  { ids, descendantsOf, jid, stanzaId, handler, pool, host, status, since, before }: EventFilter,
-  states: readonly RecordedState[],
-) {
-  const idSet = ids && new Set(ids);
-  const wanted = idIn(stanzaId);
-  const hasStanza = ({ facts }: HistoryRecord): boolean => {
-    const read = readFacts(facts);
-    return read.messageId === wanted || read.stanzaId === wanted;
-  };
-  return (record: HistoryRecord): boolean =>
-    states.includes(record.state) &&
-    (idSet === undefined || idSet.has(record.id)) &&
-    (descendantsOf === undefined || record.id.startsWith(`${descendantsOf}.`)) &&
-    (jid === undefined || record.sender === jid || record.receiver === jid) &&
-    (handler ?? record.handler) === record.handler &&
-    (pool ?? record.pool) === record.pool &&
-    (host ?? record.host) === record.host &&
-    (status === undefined || record.attempt?.status === status) &&
-    (since === undefined || record.at >= since) &&
-    (before === undefined || record.at < before) &&
-    (wanted === null || hasStanza(record));
 }

@@ -2,11 +2,14 @@ import { type Clock, type EpochMs, systemClock } from '../../kit/clock.ts';
 import { toError } from '../../kit/errors.ts';
 import type { DeliveryId } from '../../model/delivery.ts';
 import type { Mark, PacketFacts, PacketId } from '../../model/packet.ts';
+import type { HistorySpan } from '../history/record.ts';
 import type { Answer, ClaimedRow, Command, Committed, DepthRow, Opened, RefusedCommand } from '../sqlite/protocol.ts';
 import { CommandRunner, type LaterAnswer, refusalOf } from './command-runner.ts';
 import { bodyOf } from './dead-letter-search.ts';
+import { HistoryTable } from './history-table.ts';
 import { OperatorCommands } from './operator-commands.ts';
 import type { Pending, Queue } from './pending-delivery.ts';
+import type { HistoryLimits } from './protocol.ts';
 import { isRefusedValue } from './server-errors.ts';
 import type { Session } from './session.ts';
 import { SpoolState } from './spool-state.ts';
@@ -24,12 +27,14 @@ export class Engine {
   readonly #runner: CommandRunner;
   readonly #operator: OperatorCommands;
   readonly #clock: Clock;
+  readonly #history: HistoryTable | undefined;
   #measureAt = 0;
 
-  constructor(session: Session, clock: Clock = systemClock) {
+  constructor(session: Session, limits: HistoryLimits | undefined, clock: Clock = systemClock) {
     this.#session = session;
     this.#clock = clock;
     this.#state = new SpoolState(session);
+    this.#history = limits && new HistoryTable(session, limits);
     this.#runner = new CommandRunner(this.#state);
     this.#operator = new OperatorCommands(session, this.#state, this.#runner);
   }
@@ -37,10 +42,16 @@ export class Engine {
   async open(): Promise<Opened> {
     await this.#session.open();
     await this.#state.load();
+    await this.#history?.load();
     return { depths: this.#takeDepths(), paused: [...this.#state.paused], bytes: await this.#measure(), loss: '' };
   }
 
-  async commit(commands: readonly Command[], { maintain, now }: { readonly maintain: boolean; readonly now: EpochMs }): Promise<Committed> {
+  /** The span of the history. */
+  get held(): HistorySpan | undefined {
+    return this.#history?.span;
+  }
+
+  async commit(commands: readonly Command[], { maintain, now, records }: BatchOptions): Promise<Committed> {
     const began = this.#clock.monotonic();
     const batch = new Batch();
     for (const command of commands) {
@@ -49,7 +60,9 @@ export class Engine {
       else batch.refuse(refusal);
       if (this.#state.writes.isLarge) await this.#state.flush();
     }
+    this.#history?.add(this.#state.writes, { at: now, records });
     await this.#state.flush();
+    if (maintain) await this.#history?.trim(now);
     const answers = batch.answers(await this.#rowsOf(batch.claimed));
     const durationMs = this.#clock.monotonic() - began;
     const bytes = maintain && began >= this.#measureAt ? await this.#measure() : undefined;
@@ -157,6 +170,13 @@ export class Engine {
     const [row] = await this.#session.read<[bytes: number]>({ name: 'size', text: sizeOfTables, values: [] });
     return row?.[0] ?? 0;
   }
+}
+
+interface BatchOptions {
+  readonly maintain: boolean;
+  readonly now: EpochMs;
+  /** For the history. */
+  readonly records: string;
 }
 
 type OrdinaryKind = 'append' | 'claim' | 'delivered' | 'pause' | 'resume' | 'settle';

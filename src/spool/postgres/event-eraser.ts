@@ -17,7 +17,7 @@ const lockTimeoutMs = 500;
 /** How long a rewrite of one table may take, ms, before its connection counts as lost. */
 const rewriteTimeoutMs = 6 * 3_600_000;
 
-const erasedTables = ['deliveries', 'dead', 'attempts'] as const;
+const erasedTables = ['deliveries', 'dead', 'attempts', 'history'] as const;
 
 /**
  * An event concerns a user who sent or receives it, and a message also the user in whose name it is sent. Lanes name the users of a

@@ -1,17 +1,17 @@
 import type { EpochMs } from '../../kit/clock.ts';
 import type { DeliveryId } from '../../model/delivery.ts';
 import { readFacts } from '../../model/facts.ts';
-import { idIn, type PacketFacts, type PacketId } from '../../model/packet.ts';
-import type {
-  Changed,
-  Counted,
-  EventContent,
-  EventFilter,
-  EventPage,
-  EventRequest,
-  EventWalk,
-  PendingKey,
-  SpoolEvent,
+import type { PacketFacts, PacketId } from '../../model/packet.ts';
+import {
+  type Changed,
+  type Counted,
+  createEventTest,
+  type EventContent,
+  type EventPage,
+  type EventRequest,
+  type EventWalk,
+  type PendingKey,
+  type SpoolEvent,
 } from '../event-store.ts';
 import { parseTarget } from '../sqlite/protocol.ts';
 import { bodyOf, type DeadLetterSearch } from './dead-letter-search.ts';
@@ -81,7 +81,7 @@ export class EventSearch {
     const matches = createEventTest(walk.filter);
     const events: SpoolEvent[] = [];
     for (const event of rows) {
-      if (matches(event)) events.push(event);
+      if (matches({ ...event, at: event.diedAt ?? event.createdAt }, () => event)) events.push(event);
       if (events.length >= limit) return { events, more: event.position };
     }
     return { events, more: rows.length === chunkRows ? rows.at(-1)?.position : undefined };
@@ -171,25 +171,4 @@ export class EventSearch {
 function sharedOf(row: readonly [...SharedColumns, ...unknown[]]) {
   const [, id, packetId, host, handler, pool, sender, receiver, seenAt, createdAt, facts, status, attempts] = row;
   return { id, packetId, host, handler, pool, sender, receiver, seenAt, createdAt, status, attempts, ...readFacts(facts) };
-}
-
-/** Returns a test that is true for the events that the filter selects. */
-function createEventTest(filter: EventFilter): (event: SpoolEvent) => boolean {
-  const { ids, descendantsOf, jid, handler, pool, host, status, since, before } = filter;
-  const idSet = ids && new Set<string>(ids);
-  const stanzaId = filter.stanzaId === undefined ? undefined : idIn(filter.stanzaId);
-  return (event) =>
-    (idSet === undefined || idSet.has(event.id)) &&
-    (descendantsOf === undefined || event.id.startsWith(`${descendantsOf}.`)) &&
-    (jid === undefined || event.sender === jid || event.receiver === jid) &&
-    (stanzaId === undefined || event.messageId === stanzaId || event.stanzaId === stanzaId) &&
-    (handler === undefined || event.handler === handler) &&
-    (pool === undefined || event.pool === pool) &&
-    (host === undefined || event.host === host) &&
-    (status === undefined || event.status === status) &&
-    isWithin(event.diedAt ?? event.createdAt, since, before);
-}
-
-function isWithin(at: EpochMs, since: EpochMs | undefined, before: EpochMs | undefined): boolean {
-  return (since === undefined || at >= since) && (before === undefined || at < before);
 }

@@ -1,7 +1,9 @@
 /** Messages between the service thread and the thread of the engine; commands and answers are those of all engines. */
 
+import type { PostgresConfig } from '../../config/config.ts';
 import type { EpochMs } from '../../kit/clock.ts';
 import type { ErrorCode } from '../../kit/errors.ts';
+import type { HistorySpan } from '../history/record.ts';
 import type { BatchMessage, Committed, Opened } from '../sqlite/protocol.ts';
 
 /** Settings of the thread. */
@@ -12,6 +14,19 @@ export interface Opening {
   readonly address: string;
   /** Letters, digits and underscores. */
   readonly schema: string;
+  /** Limits of the history; undefined: none is written. */
+  readonly history?: HistoryLimits | undefined;
+}
+
+export interface HistoryLimits {
+  readonly maxAgeMs: number;
+  readonly maxBytes: number;
+}
+
+/** The address is the URL without user, password and options. */
+export function openingOf({ url, schema }: PostgresConfig): Opening {
+  const { host, pathname } = new URL(url.reveal());
+  return { url: url.reveal(), address: `${host}${pathname}`, schema };
 }
 
 export type ToThread =
@@ -21,12 +36,14 @@ export type ToThread =
       /** True about once a second: report the size and the age of the oldest deliveries. */
       readonly maintain: boolean;
       readonly now: EpochMs;
+      /** For the history, stored in the transaction that ends the batch. */
+      readonly records: string;
     }
-  | { readonly kind: 'close' };
+  | { readonly kind: 'close'; readonly records: string };
 
 export type FromThread =
   | ({ readonly kind: 'opened' } & Opened)
   | { readonly kind: 'failed'; readonly code: ErrorCode; readonly message: string }
   /** The batch in the thread waits for a connection; commits continue when there is one. */
   | { readonly kind: 'stalled'; readonly reason: string }
-  | ({ readonly kind: 'committed' } & Committed);
+  | ({ readonly kind: 'committed'; readonly history: HistorySpan | undefined } & Committed);

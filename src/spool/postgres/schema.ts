@@ -92,6 +92,14 @@ const migrations: readonly string[] = [
   ) WITH (fillfactor = 50);
 
   CREATE TABLE paused (pool text PRIMARY KEY);`,
+
+  `CREATE TABLE history (
+    ends bigint PRIMARY KEY,
+    at bigint NOT NULL,
+    records text NOT NULL
+  ) WITH (autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_scale_factor = 0.1, autovacuum_vacuum_insert_threshold = -1,
+    toast.autovacuum_vacuum_threshold = 5000, toast.autovacuum_vacuum_scale_factor = 0.1);
+  CREATE INDEX history_by_time ON history (at);`,
 ];
 
 /**

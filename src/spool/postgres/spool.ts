@@ -6,13 +6,14 @@ import type { Clock, Timers } from '../../kit/clock.ts';
 import { ServiceError } from '../../kit/errors.ts';
 import { createDeferred, createLifecycle } from '../../kit/lifecycle.ts';
 import type { EventSink } from '../../telemetry/events.ts';
+import type { HistorySpan } from '../history/record.ts';
 import type { Spool } from '../spool.ts';
 import { encodeBatch } from '../sqlite/batch-message.ts';
 import { SpoolCommands } from '../sqlite/commands.ts';
 import { GroupCommit } from '../sqlite/group-commit.ts';
-import type { Committed, Opened } from '../sqlite/protocol.ts';
+import type { Opened } from '../sqlite/protocol.ts';
 import { ReportedStats } from '../sqlite/stats.ts';
-import type { FromThread, Opening, ToThread } from './protocol.ts';
+import { type FromThread, type HistoryLimits, type Opening, openingOf, type ToThread } from './protocol.ts';
 
 export interface PostgresSpoolDeps {
   readonly clock: Clock;
@@ -20,6 +21,8 @@ export interface PostgresSpoolDeps {
   readonly timers: Timers;
   /** The thread ended without being stopped. Called once. */
   readonly onFailed: (error: ServiceError) => void;
+  /** The limits of the history, what it stores with each batch, and who is told the span that it holds. Default: none. */
+  readonly journal?: { readonly settings: HistoryLimits; take(): string; note(span: HistorySpan): void } | undefined;
   /** The thread's entry, if it needs another than `spool.worker`: a loader, for example. */
   readonly entry?: URL;
 }
@@ -32,8 +35,9 @@ export const stalledStopMs = 5000;
  * that arrive during a transaction form the next one. While there is no connection, all calls wait, and `stats` gives the reason.
  */
 export function createPostgresSpool(config: PostgresConfig, deps: PostgresSpoolDeps): Spool {
-  const { clock, events, timers, onFailed, entry = threadEntry() } = deps;
-  const opening = openingOf(config);
+  const { clock, events, timers, onFailed, journal, entry = threadEntry() } = deps;
+  const opening = { ...openingOf(config), history: journal?.settings };
+  const takeRecords = journal?.take ?? (() => '');
   const reported = new ReportedStats(events, clock);
   const stopped = new ServiceError('SPOOL_FAILED', `the spool in PostgreSQL at ${opening.address} is stopped`);
   let thread: EngineThread | undefined;
@@ -44,7 +48,9 @@ export function createPostgresSpool(config: PostgresConfig, deps: PostgresSpoolD
   const group = new GroupCommit({
     clock,
     timers,
-    post: (commands, { maintain }) => thread?.post({ kind: 'batch', commands: encodeBatch(commands), maintain, now: clock.now() }),
+    post: (commands, { maintain }) => {
+      thread?.post({ kind: 'batch', commands: encodeBatch(commands), maintain, now: clock.now(), records: takeRecords() });
+    },
   });
   const commands = new SpoolCommands({ add: (queued) => group.add(queued), events, onPaused: reported.paused });
 
@@ -60,7 +66,7 @@ export function createPostgresSpool(config: PostgresConfig, deps: PostgresSpoolD
     if (isStalled) giveUpLater();
     await group.drain(stopped);
     cancelGiveUp?.();
-    await thread?.close();
+    await thread?.close(isStalled ? '' : takeRecords()); // without a connection the last records are lost
     reported.stopped();
   }
 
@@ -68,7 +74,8 @@ export function createPostgresSpool(config: PostgresConfig, deps: PostgresSpoolD
     cancelGiveUp ??= timers.after(stalledStopMs, () => group.fail(stopped));
   }
 
-  function onCommitted(committed: Committed): void {
+  function onCommitted({ history, ...committed }: CommittedWithHistory): void {
+    if (history !== undefined) journal?.note(history);
     isStalled = false;
     cancelGiveUp?.();
     cancelGiveUp = undefined;
@@ -91,14 +98,10 @@ export function createPostgresSpool(config: PostgresConfig, deps: PostgresSpoolD
   return { ...createLifecycle({ start, stop }), ...commands, stats: reported.stats };
 }
 
-/** The address is the URL without user, password and options. */
-function openingOf({ url, schema }: PostgresConfig): Opening {
-  const { host, pathname } = new URL(url.reveal());
-  return { url: url.reveal(), address: `${host}${pathname}`, schema };
-}
+type CommittedWithHistory = Omit<Extract<FromThread, { kind: 'committed' }>, 'kind'>;
 
 interface ThreadListener {
-  onCommitted(committed: Committed): void;
+  onCommitted(committed: CommittedWithHistory): void;
   onStalled(reason: string): void;
   /** The thread ended without being closed. Called once, and only after it has opened the spool. */
   onFailed(error: ServiceError): void;
@@ -135,10 +138,10 @@ class EngineThread {
   }
 
   /** Resolves when the thread has ended. */
-  async close(): Promise<void> {
+  async close(records: string): Promise<void> {
     if (this.#phase === 'open') {
       this.#phase = 'closing';
-      this.post({ kind: 'close' });
+      this.post({ kind: 'close', records });
     }
     await this.#ended.promise;
   }

@@ -67,6 +67,10 @@ const tables = {
     columns: 3,
   },
   paused: { sql: `INSERT INTO paused (pool) SELECT * FROM unnest(?::text[]) ${ifOwned} ON CONFLICT DO NOTHING`, columns: 1 },
+  recorded: {
+    sql: `INSERT INTO history (ends, at, records) SELECT * FROM unnest(?::bigint[], ?::bigint[], ?::text[]) ${ifOwned}`,
+    columns: 3,
+  },
   refused: {
     sql: `INSERT INTO dead (nr, reason, detail, died_at, attempts, ${content}) SELECT nr, reason, detail, died_at, 0, ${content}
       FROM unnest(?::bigint[], ?::text[], ?::text[], ?::bigint[], ${contentArrays}) AS t (nr, reason, detail, died_at, ${content}) ${ifOwned}`,
@@ -102,6 +106,7 @@ const tables = {
       WHERE deliveries.seq = r.seq AND EXISTS (SELECT FROM owned)`,
     columns: 7,
   },
+  trimmed: { sql: 'DELETE FROM history WHERE ends <= ALL (?::bigint[]) AND EXISTS (SELECT FROM owned)', columns: 1 },
 } as const satisfies Record<string, Omit<Table, 'name'>>;
 
 type TableName = keyof typeof tables;
@@ -225,6 +230,16 @@ export class WriteSet {
 
   renumberAttempts(from: number, to: number): void {
     this.#write('renumbered', from, to);
+  }
+
+  /** Adds records to the history. `ends` is the number of bytes that were ever added, these included. */
+  record(ends: number, at: EpochMs, records: string): void {
+    this.#write('recorded', ends, at, records);
+  }
+
+  /** Deletes the history up to a group. */
+  trimHistory(ends: number): void {
+    this.#write('trimmed', ends);
   }
 
   /** The last change of a pool counts: the parts of a statement have no order. */
