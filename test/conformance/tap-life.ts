@@ -32,7 +32,7 @@ export function reportsLifeEvents(server: TapServer): void {
           'room-created tea > tea, by alice@localhost',
           'room-joined bob@localhost/desk > tea/Bob, none',
           'room-affiliation carol@localhost > tea, member, by alice@localhost',
-          'room-left bob@localhost/desk > tea/Bob unavailable, none',
+          'room-left bob@localhost/desk > tea/Bobby unavailable, none', // another nickname is not reported
           'room-destroyed tea > tea unavailable',
           'account-deleted dinah@localhost unavailable',
         ].filter((line) => reported.some((event) => line.startsWith(event))),
@@ -61,7 +61,8 @@ async function live(chat: TappedServer): Promise<void> {
   await enter(alice, tea, 'Alice');
   await enter(bob, tea, 'Bob');
   await alice.ask(adminQuery("<item affiliation='member' jid='carol@localhost'/>"), tea);
-  await leave(bob, `${tea}/Bob`);
+  await rename(bob, { from: `${tea}/Bob`, to: `${tea}/Bobby` });
+  await leave(bob, `${tea}/Bobby`);
   await alice.ask("<query xmlns='http://jabber.org/protocol/muc#owner'><destroy/></query>", tea);
   dinah.send("<iq type='set' id='remove'><query xmlns='jabber:iq:register'><remove/></query></iq>");
   await dinah.next(({ name, attrs }) => attrs['id'] === 'remove' || name.endsWith('error'));
@@ -69,6 +70,11 @@ async function live(chat: TappedServer): Promise<void> {
 
 export function adminQuery(items: string): string {
   return `<query xmlns='http://jabber.org/protocol/muc#admin'>${items}</query>`;
+}
+
+async function rename(user: XmppUser, { from, to }: Readonly<Record<'from' | 'to', string>>): Promise<void> {
+  user.send(`<presence to='${to}'/>`);
+  for (const nickname of [from, to]) await user.next(({ name, attrs }) => name === 'presence' && attrs['from'] === nickname);
 }
 
 export async function leave(user: XmppUser, occupant: string): Promise<void> {

@@ -8,6 +8,7 @@ local st = require "util.stanza";
 local jid_bare = require "util.jid".bare;
 local jid_host = require "util.jid".host;
 
+local xmlns_muc = "http://jabber.org/protocol/muc";
 local xmlns_muc_user = "http://jabber.org/protocol/muc#user";
 
 local tap; -- the source: { want(word), guarded(what, hook), taps(), report(event, presence, cause) }
@@ -53,9 +54,15 @@ local function joined(event)
 	tap.report("room-joined", with_item(presence_of(occupant.jid, event.nick), item));
 end
 
+-- Prosody reports another nickname as leaving, but as joining only if the client asks to join again.
+local function takes_another_nick(room, stanza)
+	if not stanza or stanza.attr.type or stanza:get_child("x", xmlns_muc) then return false; end
+	return not room:get_occupant_by_nick(stanza.attr.to);
+end
+
 local function left(event)
 	local room, occupant = event.room, event.occupant;
-	if room.destroying then return; end
+	if room.destroying or takes_another_nick(room, event.stanza) then return; end
 	local item = { affiliation = affiliation_of(room, occupant.bare_jid), role = "none", jid = occupant.jid };
 	tap.report("room-left", with_item(presence_of(occupant.jid, event.nick, "unavailable"), item));
 end
