@@ -9,7 +9,7 @@ import { enter } from './tap-rooms.ts';
 /** The life events that the tap of each server reports, as the page of rules has them. */
 export const reportedLifeEvents: Readonly<Record<string, readonly LifeEvent[]>> = {
   Prosody: ['room-created', 'room-joined', 'room-left', 'room-affiliation', 'room-destroyed', 'account-registered', 'account-deleted'],
-  ejabberd: [],
+  ejabberd: ['room-created', 'room-joined', 'room-left', 'room-affiliation', 'room-destroyed', 'account-registered', 'account-deleted'],
   MongooseIM: [],
 };
 

@@ -43,6 +43,8 @@ export interface TapSettings {
   readonly otherComponent?: string;
   readonly queueBytes?: number;
   readonly window?: number;
+  /** Members of a room who are considered for each of its messages. */
+  readonly maxMembers?: number;
   /** Silence after which the feed of a pusher that answers no probe is given to another. */
   readonly frozenSeconds?: number;
   /** Whether messages are archived; default true. */

@@ -28,7 +28,7 @@ export interface TappedEjabberd extends Omit<Ejabberd, 'reconfigure'> {
   lostUser(jid: string): Promise<void>;
 }
 
-export type TapOptions = Pick<TapSettings, 'disk' | 'frozenSeconds' | 'queueBytes' | 'window'> & {
+export type TapOptions = Pick<TapSettings, 'disk' | 'frozenSeconds' | 'maxMembers' | 'queueBytes' | 'window'> & {
   readonly component?: string;
   readonly queueItems?: number;
 };
@@ -43,16 +43,24 @@ export async function ejabberdTap(): Promise<EjabberdTap> {
   if (isHere) await compile(`${join(tapFolder, tapSources)} ${troublePath}`, compiled);
 
   async function startWith(options: TappedEjabberdOptions = {}): Promise<TappedEjabberd> {
-    const { archive = true, otherComponent, resumptionSeconds, modules = {}, ...rest } = options;
+    const { accounts = false, archive = true, otherComponent, resumptionSeconds, modules = {}, ...rest } = options;
     const archives = archive ? {} : { mod_mam: { default: 'never' } };
     const streams = resumptionSeconds === undefined ? {} : { mod_stream_mgmt: { resume_timeout: resumptionSeconds } };
-    const withTap = (tap: TapOptions) => ({ mod_event_pusher_tap: moduleOptions(tap), ...archives, ...streams, ...modules });
+    const registration = accounts ? { mod_register: { ip_access: 'all' } } : {};
+    const withTap = (tap: TapOptions) => ({
+      mod_event_pusher_tap: moduleOptions(tap),
+      ...archives,
+      ...streams,
+      ...registration,
+      ...modules,
+    });
     const ejabberd = await startEjabberd({
       ...rest,
       otherComponents: otherComponent === undefined ? [] : [otherComponent],
       serviceLog: false,
       modules: withTap(options),
       codePaths: [compiled],
+      ...(accounts ? { config: { registration_timeout: 'infinity' } } : {}),
     });
     return {
       ...ejabberd,
@@ -86,11 +94,20 @@ function moduleOptions({
   component = 'pusher.localhost',
   disk,
   frozenSeconds,
+  maxMembers,
   queueBytes,
   queueItems,
   window,
 }: TapOptions): Readonly<Record<string, unknown>> {
-  return { component, disk, frozen_after: frozenSeconds, queue_bytes: queueBytes, queue_items: queueItems, window };
+  return {
+    component,
+    disk,
+    frozen_after: frozenSeconds,
+    max_members: maxMembers,
+    queue_bytes: queueBytes,
+    queue_items: queueItems,
+    window,
+  };
 }
 
 /** Runs the documented compiler commands for our modules; they write the compiled files to the working directory. */

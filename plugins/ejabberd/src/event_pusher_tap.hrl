@@ -31,7 +31,10 @@
 -define(FAILED_OUT, 5).
 %% How many bytes of XML an item may have.
 -define(MAX_ITEM, 6).
--define(SHARED_PLACES, 6).
+%% Copies for absent members that the process of event_pusher_tap_rooms has to make, and those that were not made.
+-define(COPIES, 7).
+-define(LEFT_OUT, 8).
+-define(SHARED_PLACES, 8).
 
 %% A pusher that takes less than this is not believed (RFC 6120, section 13.12).
 -define(LEAST_MAX_ITEM, 10000).

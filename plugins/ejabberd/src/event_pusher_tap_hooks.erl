@@ -15,7 +15,7 @@
 
 -module(event_pusher_tap_hooks).
 
--export([add/1, delete/1, vanished/2]).
+-export([add/1, delete/1, vanished/2, clients/1]).
 -export([
     user_send_packet/1,
     user_receive_packet/1,
@@ -235,6 +235,10 @@ has_session(Resource, #jid{luser = User, lserver = Host}) -> lists:member(Resour
 
 available(Connected, LeastPriority) ->
     [Client || {_, Priority} = Client <- Connected, is_integer(Priority), Priority >= LeastPriority].
+
+%% The number of clients that receive a message to the account.
+clients(Jid) ->
+    length(available(connected(Jid), 0)).
 
 %% A user's clients on all nodes, with the priority of those that are available.
 connected(#jid{luser = User, lserver = Host}) ->

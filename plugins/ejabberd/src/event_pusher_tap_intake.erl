@@ -30,7 +30,7 @@ find(Host) ->
 -spec set_wanted(wanted(), atomics:atomics_ref()) -> ok.
 set_wanted({Want, Dirs}, Shared) ->
     Stanzas = [{Dir, Kind} || Dir <- [in, out], is_word(Dir, Dirs), Kind <- [message, presence, iq], is_word(Kind, Want)],
-    Reports = [Kind || Kind <- [status, unack], is_word(Kind, Want)],
+    Reports = [Kind || Kind <- [status, unack, members, rooms, accounts], is_word(Kind, Want)],
     atomics:put(Shared, ?WANT, lists:sum(lists:map(fun bit/1, Stanzas ++ Reports))).
 
 is_word(Atom, Words) ->
@@ -47,7 +47,10 @@ bit({out, message}) -> 8;
 bit({out, presence}) -> 16;
 bit({out, iq}) -> 32;
 bit(status) -> 64;
-bit(unack) -> 128.
+bit(unack) -> 128;
+bit(members) -> 256;
+bit(rooms) -> 512;
+bit(accounts) -> 1024.
 
 %% An error here must not drop a client's stanza. Logged once per direction.
 guarded(Host, Failed, Tap) ->
@@ -83,7 +86,7 @@ places(Trace) ->
 hand_in(Packet, Attrs, #intake{keeper = Keeper, shared = Shared} = Intake) ->
     {Bytes, Packed} = pack(Packet, Attrs, Intake),
     case has_room(Bytes, Intake) of
-        true -> gen_server:cast(Keeper, {item, rank(Packet), Bytes, Packed});
+        true -> gen_server:cast(Keeper, {item, rank(Packet, Attrs), Bytes, Packed});
         false -> atomics:add(Shared, ?REFUSED, 1)
     end.
 
@@ -114,5 +117,6 @@ pack(Packet, Attrs, #intake{shared = Shared, wrapper_bytes = Wrapper}) ->
     Packed = event_pusher_tap_item:pack(Packet, Attrs, {atomics:get(Shared, ?MAX_ITEM), Wrapper}),
     {bytes(Packed), Packed}.
 
-rank(#message{}) -> message;
-rank(_) -> minor.
+rank(#message{}, _Attrs) -> message;
+rank(_, [{<<"dir">>, <<"event">>} | _]) -> message;
+rank(_, _Attrs) -> minor.

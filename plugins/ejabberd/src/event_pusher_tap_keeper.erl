@@ -106,6 +106,7 @@ init([Host, Opts]) ->
     Fresh = #state{host = Host, epoch = uuid(), shared = Shared, online = event_pusher_tap_online:new()},
     State = watch(with_options(Opts, restored(gen_mod:get_opt(disk, Opts), Fresh))),
     event_pusher_tap_hooks:add(Host),
+    event_pusher_tap_rooms:add(Host),
     gen_iq_handler:add_iq_handler(ejabberd_local, Host, ?NS_TAP, event_pusher_tap_component, process_iq),
     {ok, make_room(State)}.
 
@@ -139,6 +140,7 @@ terminate(Reason, #state{host = Host} = State) ->
     event_pusher_tap_intake:close(Host),
     gen_iq_handler:remove_iq_handler(ejabberd_local, Host, ?NS_TAP),
     event_pusher_tap_hooks:delete(Host),
+    event_pusher_tap_rooms:delete(Host),
     Reason == shutdown andalso put_away(is_server_stopping(), drain(State)).
 
 %% ejabberd ends its sessions before its modules.
@@ -447,12 +449,13 @@ fill(State) ->
     #xmlel{name = <<"queue">>, attrs = [{<<"xmlns">>, ?NS_TAP} | fill_attributes(State)]}.
 
 %% The fill level of the queue.
-fill_attributes(#state{queue = Queue, max_bytes = MaxBytes, max_items = MaxItems}) ->
+fill_attributes(#state{shared = Shared, queue = Queue, max_bytes = MaxBytes, max_items = MaxItems}) ->
     [
         {<<"pending">>, integer_to_binary(event_pusher_tap_queue:count(Queue))},
         {<<"bytes">>, integer_to_binary(event_pusher_tap_queue:bytes(Queue))},
         {<<"max-bytes">>, integer_to_binary(MaxBytes)},
-        {<<"max-items">>, integer_to_binary(MaxItems)}
+        {<<"max-items">>, integer_to_binary(MaxItems)},
+        {<<"left-out">>, integer_to_binary(atomics:get(Shared, ?LEFT_OUT))}
     ].
 
 ack(Attrs, #state{queue = Queue} = State) ->

@@ -14,6 +14,7 @@
 %%   event_pusher_tap_queue      the queue of unacknowledged items
 %%   event_pusher_tap_disk       the queue as a file, with the option `disk`
 %%   event_pusher_tap_online     the available clients of users
+%%   event_pusher_tap_rooms      the life of rooms and accounts, and members who are not in a room
 %%   event_pusher_tap_component  requests of the component
 %% This module starts them with their options, and shows the counters.
 
@@ -31,7 +32,9 @@
 start(Host, Opts) ->
     ejabberd_commands:register_commands(get_commands_spec()),
     ejabberd_hooks:add(component_send_packet, event_pusher_tap_component, component_send_packet, 50),
-    gen_mod:start_child(event_pusher_tap_keeper, Host, Opts, gen_mod:get_module_proc(Host, ?MODULE)).
+    Started = gen_mod:start_child(event_pusher_tap_keeper, Host, Opts, gen_mod:get_module_proc(Host, ?MODULE)),
+    _ = gen_mod:start_child(event_pusher_tap_rooms, Host, Opts, gen_mod:get_module_proc(Host, event_pusher_tap_rooms)),
+    Started.
 
 stop(Host) ->
     case gen_mod:is_loaded_elsewhere(Host, ?MODULE) of
@@ -41,6 +44,7 @@ stop(Host) ->
         true ->
             ok
     end,
+    _ = gen_mod:stop_child(gen_mod:get_module_proc(Host, event_pusher_tap_rooms)),
     gen_mod:stop_child(gen_mod:get_module_proc(Host, ?MODULE)).
 
 reload(Host, NewOpts, _OldOpts) ->
@@ -54,6 +58,7 @@ mod_opt_type(component) -> econf:domain();
 mod_opt_type(disk) -> econf:bool();
 mod_opt_type(frozen_after) -> econf:int(?LEAST_FROZEN_AFTER, 3600);
 mod_opt_type(max_item) -> econf:int(?LEAST_MAX_ITEM, 16#7fffffff);
+mod_opt_type(max_members) -> econf:int(0, 100000);
 mod_opt_type(node) -> econf:binary();
 mod_opt_type(queue_bytes) -> econf:pos_int();
 mod_opt_type(queue_items) -> econf:pos_int();
@@ -66,6 +71,7 @@ mod_options(Host) ->
         {disk, false},
         {frozen_after, 8},
         {max_item, 900000},
+        {max_members, 1000},
         {node, atom_to_binary(node(), utf8)},
         {queue_bytes, 64 * 1024 * 1024},
         {queue_items, 200000},
@@ -85,6 +91,8 @@ mod_doc() ->
                                                                "no probe is given to another that waits. The default is 8.")}},
             {max_item, #{value => ?T("Number"), desc => ?T("Maximum size of an item in bytes of XML if the component sends "
                                                            "no limit. The default is 900000.")}},
+            {max_members, #{value => ?T("Number"), desc => ?T("Maximum number of members of a room who get a copy of its messages "
+                                                              "when they are not in it. The default is 1000.")}},
             {node, #{value => ?T("Name"), desc => ?T("A stable name of this server, for clusters. The default is the "
                                                      "name of the Erlang node.")}},
             {queue_bytes, #{value => ?T("Number"), desc => ?T("Maximum size of the queue in bytes, sent and "
