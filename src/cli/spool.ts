@@ -1,19 +1,20 @@
 import { resolve } from 'node:path';
+import type { PostgresConfig } from '../config/config.ts';
 import { locateConfig, readEnvironment } from '../config/environment.ts';
 import { loadSpool } from '../config/load.ts';
 import { createRfc3339 } from '../kit/clock.ts';
 import { ServiceError } from '../kit/errors.ts';
-import { backUp, checkFile, type Fault, readInfo, type SpoolInfo } from '../spool/inspect.ts';
+import { type Backup, backUp, checkFile, type Fault, readInfo, type SpoolInfo } from '../spool/inspect.ts';
 import type { Call, Command } from './command.ts';
 import { counted, facts, output, printable, table } from './terminal.ts';
 import { localTime } from './times.ts';
 
-/** The commands about the spool's file. They work with and without a running service. */
+/** The commands about the spool itself. They work with and without a running service. */
 export const spoolCommands: readonly Command[] = [
   {
     name: 'spool info',
     synopsis: '[--config FILE] [--json]',
-    description: "shows the content of the spool's file, and the process that uses it",
+    description: "shows the content of the spool's file or tables, and the process that uses it",
     options: ['config', 'json'],
     run: info,
   },
@@ -28,25 +29,25 @@ export const spoolCommands: readonly Command[] = [
   {
     name: 'spool check',
     synopsis: '[--config FILE] [--json]',
-    description: "checks the spool's file and lists its faults",
+    description: "checks the spool's file or tables and lists faults",
     options: ['config', 'json'],
     run: check,
   },
 ];
 
 async function info(call: Call): Promise<number> {
-  const path = await pathOf(call);
-  const found = path === undefined ? undefined : readInfo(path);
-  if (found === undefined) output(call.values.json, { path: path ?? null, exists: false }, `${absence(path)}\n`);
-  else output(call.values.json, infoAsJson(found), infoText(found));
+  const spool = await spoolOf(call);
+  const found = await spool.info();
+  if (found === undefined) output(call.values.json, { path: spool.path, exists: false }, `${spool.absence}\n`);
+  else output(call.values.json, infoAsJson(found), infoText(found, spool.kind));
   return 0;
 }
 
 async function copy(call: Call): Promise<number> {
-  const path = await pathOf(call);
+  const spool = await spoolOf(call);
   const target = resolve(call.operands[0] ?? '');
-  const backup = path === undefined ? undefined : backUp(path, target);
-  if (backup === undefined) throw new ServiceError('SPOOL_BACKUP_FAILED', `${absence(path)}: there is nothing to back up`);
+  const backup = spool.backUp(target);
+  if (backup === undefined) throw new ServiceError('SPOOL_BACKUP_FAILED', `${spool.absence}: there is nothing to back up`);
   const { bytes, historyBytes } = backup;
   const history = historyBytes === undefined ? '' : `${target}-history: ${counted(historyBytes, 'byte')}\n`;
   output(false, undefined, `${target}: ${counted(bytes, 'byte')}\n${history}`);
@@ -54,32 +55,65 @@ async function copy(call: Call): Promise<number> {
 }
 
 async function check(call: Call): Promise<number> {
-  const path = await pathOf(call);
-  const faults = path === undefined ? undefined : checkFile(path);
+  const spool = await spoolOf(call);
+  const { path } = spool;
+  const faults = await spool.check();
   if (faults === undefined) {
-    output(call.values.json, { path: path ?? null, exists: false, faults: [] }, `${absence(path)}\n`);
+    output(call.values.json, { path, exists: false, faults: [] }, `${spool.absence}\n`);
     return 0;
   }
   output(call.values.json, { path, exists: true, faults }, faults.length === 0 ? `${path}: no faults.\n` : faultText(faults));
   return faults.length === 0 ? 0 : 1;
 }
 
-/** Undefined for a spool in memory. */
-async function pathOf({ values }: Call): Promise<string | undefined> {
-  const env = readEnvironment();
-  const { engine, path } = await loadSpool(locateConfig(values.config, env), env);
-  if (engine === 'postgres')
-    throw new ServiceError(
-      'SPOOL_ENGINE_UNSUPPORTED',
-      'the spool is in PostgreSQL and not in a file: use the tools of PostgreSQL, such as pg_dump',
-    );
-  return engine === 'memory' ? undefined : path;
+/** A spool as these commands see it. Each answer is undefined if there is none. */
+interface InspectedSpool {
+  readonly kind: 'file' | 'tables';
+  readonly path: string | null;
+  /** Says that there is none. */
+  readonly absence: string;
+  info(): Promise<SpoolInfo | undefined> | SpoolInfo | undefined;
+  check(): Promise<readonly Fault[] | undefined> | readonly Fault[] | undefined;
+  backUp(target: string): Backup | undefined;
 }
 
-function absence(path: string | undefined): string {
-  return path === undefined
-    ? 'spool.engine is "memory": there is no file'
-    : `there is no spool at ${path} yet: the service creates it when it first starts`;
+async function spoolOf({ values }: Call): Promise<InspectedSpool> {
+  const env = readEnvironment();
+  const { engine, path, postgres } = await loadSpool(locateConfig(values.config, env), env);
+  if (postgres !== undefined) return await tablesOf(postgres);
+  if (engine === 'memory')
+    return { kind: 'file', path: null, absence: 'spool.engine is "memory": there is no file', info: none, check: none, backUp: none };
+  return {
+    kind: 'file',
+    path,
+    absence: absence(`at ${path}`),
+    info: () => readInfo(path),
+    check: () => checkFile(path),
+    backUp: (target) => backUp(path, target),
+  };
+}
+
+function none(): undefined {
+  return undefined;
+}
+
+async function tablesOf(config: PostgresConfig): Promise<InspectedSpool> {
+  const { checkTables, readTables } = await import('../spool/postgres/inspect.ts'); // loads the driver, which files do not need
+  return {
+    kind: 'tables',
+    path: `schema ${config.schema}`,
+    absence: absence(`in schema ${config.schema} of PostgreSQL`),
+    info: () => readTables(config),
+    check: () => checkTables(config),
+    backUp: () => {
+      const text = `the spool is in PostgreSQL and not in a file: back it up with pg_dump --schema=${config.schema}, or the whole server with pg_basebackup`;
+      throw new ServiceError('SPOOL_ENGINE_UNSUPPORTED', text);
+    },
+  };
+}
+
+function absence(place: string): string {
+  return `there is no spool ${place} yet: the service creates it when it first starts`;
 }
 
 function faultText(faults: readonly Fault[]): string {
@@ -93,13 +127,16 @@ export function infoAsJson({ oldest, ...info }: SpoolInfo): object {
 }
 
 /** The same as text. */
-export function infoText({ path, bytes, version, isOld, holder, queues, oldest, marks, paused }: SpoolInfo): string {
+export function infoText(
+  { path, bytes, version, isOld, holder, queues, oldest, marks, paused }: SpoolInfo,
+  kind: InspectedSpool['kind'] = 'file',
+): string {
   const rfc3339 = createRfc3339();
   const head = facts([
-    ['file', path],
+    [kind, path],
     ['size', `${(bytes / 1024 ** 2).toFixed(1)} MiB`],
     ['schema', isOld ? `${version}, of an older version: the service upgrades it when it starts` : String(version)],
-    ['used by', holder === null ? 'no process' : `process ${holder}`],
+    ['used by', holder === null ? 'no process' : typeof holder === 'number' ? `process ${holder}` : holder],
     ['paused', paused.length === 0 ? '-' : paused.join(', ')],
     ...Array.from(oldest, ([pool, at]) => ['oldest', `${localTime(rfc3339(at))} of pool ${pool}`] as const),
     ...marks.map(({ attachment, host, node, epoch, h }) => ['mark', `${attachment}: ${host} ${node} ${shortened(epoch)} ${h}`] as const),

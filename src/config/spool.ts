@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { Secret } from '../kit/secret.ts';
 import type { PostgresConfig, SpoolConfig } from './config.ts';
 import type { SectionReader } from './section-reader.ts';
-import { duration, oneOf, secret, section, size, text, whole } from './values.ts';
+import { duration, isLoopback, oneOf, secret, section, size, text, whole } from './values.ts';
 
 /** A name that needs no quotes in SQL. */
 const schemaName = z.string({ error: 'a text' }).regex(/^[a-z_][a-z0-9_]{0,62}$/, {
@@ -49,7 +49,20 @@ function readPostgres({ engine, url, schema }: SpoolTable, reader: SectionReader
       expected: 'postgres://USER:PASSWORD@HOST:PORT/DATABASE, since engine = "postgres"',
       hint: hintFor(url),
     });
-  return isUsed && url !== undefined ? { url, schema } : undefined;
+  if (!isUsed || url === undefined) return undefined;
+  if (isUnencrypted(url.reveal()))
+    reader.notice(
+      ['spool', 'url'],
+      'has no sslmode, and the host is not this machine: events and the password cross the network unencrypted; add ?sslmode=verify-full',
+    );
+  return { url, schema };
+}
+
+/** Without `sslmode` the driver does not use TLS. */
+function isUnencrypted(url: string): boolean {
+  if (!URL.canParse(url)) return false;
+  const { hostname, searchParams } = new URL(url);
+  return !isLoopback(hostname.replace(/^\[|\]$/g, '')) && !searchParams.has('sslmode') && !searchParams.has('ssl');
 }
 
 /** After an unencoded `/` in a password, its rest would count as the name of the database, which messages show. */

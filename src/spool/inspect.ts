@@ -16,15 +16,16 @@ import { migrations, refuseForeign, versionOf } from './sqlite/schema.ts';
 import { Depths } from './sqlite/side-tables.ts';
 import { statements, wholeTables } from './sqlite/statements.ts';
 
-/** Contents of a spool's file. */
+/** Contents of a spool. */
 export interface SpoolInfo {
+  /** Path of the file, or schema and address of the database. */
   readonly path: string;
-  /** Size of the file and its log. */
+  /** Size of the file and its log, or of the tables and their indexes. */
   readonly bytes: number;
   readonly version: number;
   readonly isOld: boolean;
-  /** Id of the process that uses the spool; null if none does. */
-  readonly holder: number | null;
+  /** Id of the process that uses the spool, with PostgreSQL its name; null if none does. */
+  readonly holder: number | string | null;
   readonly queues: readonly QueueDepth[];
   /** When the oldest pending delivery was accepted, by pool. */
   readonly oldest: ReadonlyMap<string, EpochMs>;
@@ -93,7 +94,7 @@ function oldestByPool(db: Database.Database, depths: Depths): ReadonlyMap<string
   return oldest;
 }
 
-/** A defect of a spool's file. */
+/** A defect of a spool. */
 export interface Fault {
   readonly what: string;
   readonly remedy: string;

@@ -67,20 +67,43 @@ test('erase changes the files of a stopped service, and never those that a proce
   expect((await rig.started()).stats().depths).toEqual([{ pool: 'pool', handler: 'push', waiting: 21, dead: 0 }]);
 });
 
-test.skipIf(!(await hasPostgres()))('erase changes the tables of a stopped service', async () => {
-  await using rig = await createPostgresRig();
-  const settings = `engine = "postgres"\nurl = "${rig.server.url()}"\nschema = "stopped"`;
-  const config = await writeConfig(`[admin]\nlisten = "127.0.0.1:1"\n[spool]\n${settings}`);
-  const erase = () => runCli(['erase', '--jid', 'bob@localhost', '--yes', '--config', config]);
-  const spool = await rig.started({}, { schema: 'stopped' });
-  await appendTo(spool, makeEntry([mine, others]));
-  expect(await erase()).toMatchObject({ code: 1, stderr: expect.stringContaining('is used by process') });
-  await spool.stop();
-  const done = await erase();
-  expect(done).toMatchObject({ code: 0, stderr: 'No service answers: the spool in schema stopped of PostgreSQL is changed directly.\n' });
-  expect(done.stdout).toContain('1 waiting event, 0 dead letters, 0 records of the history of bob@localhost erased.');
-  expect(await rig.server.query('SELECT id FROM stopped.deliveries')).toEqual([{ id: 'others' }]);
-});
+test.skipIf(!(await hasPostgres()))(
+  'erase changes the tables of a stopped service in PostgreSQL, and the spool commands read them',
+  async () => {
+    await using rig = await createPostgresRig();
+    const settings = `engine = "postgres"\nurl = "${rig.server.url()}"\nschema = "stopped"`;
+    const config = await writeConfig(`[admin]\nlisten = "127.0.0.1:1"\n[spool]\n${settings}`);
+    const erase = () => runCli(['erase', '--jid', 'bob@localhost', '--yes', '--config', config]);
+    const spool = await rig.started({}, { schema: 'stopped' });
+    await appendTo(spool, makeEntry([mine, others]));
+    expect(await erase()).toMatchObject({ code: 1, stderr: expect.stringContaining('is used by process') });
+    await spool.stop();
+    const done = await erase();
+    expect(done).toMatchObject({ code: 0, stderr: 'No service answers: the spool in schema stopped of PostgreSQL is changed directly.\n' });
+    expect(done.stdout).toContain('1 waiting event, 0 dead letters, 0 records of the history of bob@localhost erased.');
+    expect(await rig.server.query('SELECT id FROM stopped.deliveries')).toEqual([{ id: 'others' }]);
+
+    const command = (...args: readonly string[]) => runCli(['spool', ...args, '--config', config]);
+    const info = await command('info');
+    expect(info.stdout).toMatch(/tables +schema stopped of 127\.0\.0\.1:\d+\/postgres\n.*size .*schema +\d+\n.*used by +no process\n/s);
+    expect(info.stdout).toMatch(/pool +push +1 +0\n/);
+    await rig.started({}, { schema: 'stopped' });
+    const used = JSON.parse((await command('info', '--json')).stdout);
+    expect(used).toMatchObject({ exists: true, holder: expect.stringMatching(/^process \d+ on /), queues: [{ waiting: 1 }] });
+    expect(await command('check')).toMatchObject({ code: 0, stdout: 'schema stopped: no faults.\n' });
+    await rig.server.query(
+      `INSERT INTO stopped.attempts VALUES (77, 1, 1, 1, '{}'); INSERT INTO stopped.dead_counts VALUES ('pool', 'x', 3)`,
+    );
+    expect(await command('check')).toMatchObject({
+      code: 1,
+      stdout: expect.stringMatching(/1 queues .*1 attempt records belong to no delivery/s),
+    });
+    expect(await command('backup', join(rig.server.url(), 'x'))).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('pg_dump --schema=stopped'),
+    });
+  },
+);
 
 /** A folder for the temporary files of SQLite, and the names of those that were created in it. */
 async function watchTemporaryFiles() {

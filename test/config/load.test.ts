@@ -291,6 +291,18 @@ test('a handler that is not enabled is checked, then left out with a notice', as
   expect(config.notices).toContain('modules.mod_event_pusher.backend.http: handler idle is not enabled and evaluates no packet');
 });
 
+test('a connection to PostgreSQL over the network without sslmode gives a notice', async () => {
+  const notices = async (url: string) => (await load(`[spool]\nengine = "postgres"\nurl = "${url}"`)).notices.join();
+  expect(await notices('postgres://me:hidden@db.example.org/spool')).toMatch(/spool\.url: has no sslmode, .* add \?sslmode=verify-full/);
+  expect(await notices('postgres://me:hidden@db.example.org/spool')).not.toContain('hidden');
+  for (const url of [
+    'postgres://me@[::1]/spool',
+    'postgres://me@127.0.0.1:5433/spool',
+    'postgres://me@db.example.org/spool?sslmode=disable',
+  ])
+    expect(await notices(url)).not.toContain('sslmode');
+});
+
 test('a missing attachment, host and handler give one notice each', async () => {
   expect((await load('')).notices).toEqual([
     'no [attach.NAME] section: without an attachment `run` refuses to start',

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock, systemTimers, type Timers } from '../../src/kit/clock.ts';
 import type { PacketFacts } from '../../src/model/packet.ts';
 import { type EventFilter, EventStore } from '../../src/spool/event-store.ts';
+import { operatorWaitMs } from '../../src/spool/postgres/operator-calls.ts';
 import { stalledStopMs } from '../../src/spool/postgres/spool.ts';
 import { createRetention } from '../../src/spool/retention.ts';
 import type { Spool } from '../../src/spool/spool.ts';
@@ -189,6 +190,78 @@ describe.skipIf(!(await hasPostgres()))('the session', () => {
     await appendTo(spool, makeEntry([makeDelivery()]));
     await locked;
     expect(changes.filter((reason) => reason !== '')).toEqual([]);
+  });
+
+  test('a transaction that takes longer than a connection may be silent is given more time', async () => {
+    const spool = await rig.started({ queryTimeoutMs: 150 }, { schema: 'slow' });
+    await rig.server.query(
+      `CREATE FUNCTION slow.wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.5); RETURN NULL; END'`,
+    );
+    await rig.server.query('CREATE TRIGGER wait BEFORE INSERT ON slow.deliveries FOR EACH STATEMENT EXECUTE FUNCTION slow.wait()');
+    await appendTo(spool, makeEntry([makeDelivery({ id: 'a' })]));
+    expect(await storedIds('slow')).toEqual(['a']);
+  });
+
+  test('commands of an operator fail while the database is unavailable, and deliveries wait', async () => {
+    const timers: Timers = { after: (ms, action) => systemTimers.after(ms === operatorWaitMs ? 0 : ms, action) };
+    const spool = await rig.started({ timers }, { schema: 'away' });
+    await rig.server.stop();
+    const waiting = appendTo(spool, makeEntry([makeDelivery({ id: 'a' })]));
+    await eventually(() => expect(spool.stats().writable).toBe(false));
+    const unavailable = {
+      code: 'SPOOL_UNAVAILABLE',
+      message: expect.stringMatching(/^the database of the spool is unavailable: no commit in PostgreSQL/),
+    };
+    await expect(spool.countDead({ reason: 'refused' })).rejects.toMatchObject(unavailable);
+    await expect(spool.setPaused('pool', true)).rejects.toMatchObject(unavailable);
+    await rig.server.start();
+    await waiting;
+    expect(await spool.countDead({ reason: 'refused' })).toBe(0);
+    expect(spool.stats().paused).toEqual([]);
+  });
+
+  test('a role that may only read and write rows is enough once the tables are there, and no right on the database is needed', async () => {
+    const { server } = rig;
+    await server.query('CREATE ROLE writer LOGIN; CREATE ROLE maker LOGIN; CREATE SCHEMA granted AUTHORIZATION maker');
+    const urlOf = (role: string) => server.url().replace('postgres@', `${role}@`);
+    await (await rig.started({}, { schema: 'granted', url: urlOf('maker') })).stop();
+    await expect(rig.started({}, { schema: 'granted', url: urlOf('writer') })).rejects.toMatchObject({ code: 'SPOOL_OPEN_FAILED' });
+    await server.query(
+      'GRANT USAGE ON SCHEMA granted TO writer; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA granted TO writer',
+    );
+    const note = () => undefined;
+    const journal = { settings: { maxAgeMs: 1000, maxBytes: 1_000_000 }, take: () => 'record\n', note };
+    const spool = await rig.started({ journal }, { schema: 'granted', url: urlOf('writer') });
+    const [claimed] = await appendTo(spool, makeEntry([makeDelivery({ id: 'a', sender: jid })], { take: true }));
+    await settleIn(
+      spool,
+      makeSettlement(claimed?.seq ?? 0, { kind: 'dead', reason: 'refused', detail: '' }, { attempt: answered(1, 400) }),
+    );
+    await appendTo(spool, makeEntry([makeDelivery({ id: 'b', sender: jid })]));
+    expect(await openErasure({ spool }).run()).toMatchObject({ waiting: 1, deadLetters: 1, file: 'not-owner' });
+  });
+
+  test('dead letters are found among many, part by part, and their number is stored', async () => {
+    await (await rig.started({}, { schema: 'many' })).stop();
+    await rig.server.query(`INSERT INTO many.dead (nr, id, packet_id, host, handler, pool, sender, receiver, reason, detail, attempts, seen_at, created_at, died_at, is_text)
+      SELECT n, 'd' || n, 'p', 'localhost', 'push', 'pool', 'a@b', 'c@d', CASE WHEN n IN (1, 11999) THEN 'expired' ELSE 'refused' END, '', 0, 0, 0, n / 7, true
+      FROM generate_series(1, 12000) AS n`);
+    await rig.server.query(`INSERT INTO many.dead_counts VALUES ('pool', 'push', 12000)`);
+    const spool = await rig.started({}, { schema: 'many' });
+    const filter = { reason: 'expired' } as const;
+    const found = async (newest: boolean) => (await spool.deadLetters(filter, { limit: 9, newest })).map(({ id }) => id);
+    expect([await found(false), await found(true)]).toEqual([
+      ['d1', 'd11999'],
+      ['d1', 'd11999'],
+    ]);
+    expect(await spool.countDead(filter)).toBe(2);
+    expect((await spool.deadLetters({}, { limit: 12_001 })).length).toBe(12_000);
+    expect(await spool.purgeDead({ diedBefore: 1000 })).toBe(6999);
+    expect(await spool.purgeDead(filter)).toBe(1);
+    expect(await spool.replay({ reason: 'refused' }, { limit: 1e9, now: acceptedAt })).toMatchObject({ failedPackets: 5000 });
+    expect(spool.stats().depths).toMatchObject([{ dead: 5000 }]);
+    await spool.stop();
+    expect((await rig.started({}, { schema: 'many' })).stats().depths).toMatchObject([{ dead: 5000 }]);
   });
 
   test('a batch that is too large for one statement takes several', async () => {

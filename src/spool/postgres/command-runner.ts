@@ -1,6 +1,5 @@
 import type { EpochMs } from '../../kit/clock.ts';
 import { type AttemptRecord, lastStatus } from '../../model/attempt.ts';
-import type { QueueName } from '../../model/delivery.ts';
 import type { FailedPacket, Settlement } from '../spool.ts';
 import {
   type ClaimedRow,
@@ -47,7 +46,7 @@ export class CommandRunner {
 
   addRefused([row, reason, detail]: RefusedRow, diedAt: EpochMs): void {
     this.#state.writes.addRefused(this.#state.next('dead'), row, { reason, detail, diedAt });
-    this.#countDead({ pool: row[rowPool], handler: row[rowHandler] });
+    this.#state.countDead({ pool: row[rowPool], handler: row[rowHandler] }, 1);
   }
 
   claim([, pool, request]: CommandOf<'claim'>): LaterAnswer<readonly [claimed: readonly ClaimedRow[], nextAt: EpochMs | undefined]> {
@@ -119,7 +118,7 @@ export class CommandRunner {
     this.#state.writes.kill(this.#state.next('dead'), seq, { ...death, status, attempts: attempts + past });
     this.#state.writes.remove(seq);
     this.#state.pending.remove(pending);
-    this.#state.pending.queues.addDead(queue, 1);
+    this.#state.countDead(queue, 1);
   }
 
   #add(row: Row, claim: boolean): Pending {
@@ -142,11 +141,7 @@ export class CommandRunner {
 
   #addFailedPacket(failed: FailedPacket, diedAt: EpochMs): void {
     this.#state.writes.addFailedPacket(this.#state.next('dead'), failed, diedAt);
-    this.#countDead(failed);
-  }
-
-  #countDead({ pool, handler }: QueueName): void {
-    this.#state.pending.queues.addDead(this.#state.pending.queues.of(pool, handler), 1);
+    this.#state.countDead(failed, 1);
   }
 }
 

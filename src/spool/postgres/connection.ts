@@ -5,7 +5,7 @@ import type { Statement } from './write-set.ts';
 
 const connectTimeoutMs = 10_000;
 
-/** How long a query may take before its connection counts as lost, ms. */
+/** How long a query may take before its connection counts as lost, unless a caller allows more, ms. */
 const queryTimeoutMs = 30_000;
 
 /** How long the server may take to end a session, ms. */

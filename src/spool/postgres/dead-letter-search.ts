@@ -54,6 +54,18 @@ interface DeadWalk {
   readonly limit: number;
 }
 
+interface DeadChunk {
+  readonly rows: readonly LetterRow[];
+  /** Where the next chunk begins; undefined if there is none. */
+  readonly more: DeadCursor | undefined;
+}
+
+/** Rows that are read at once, whether they match or not. */
+const readRows = 5000;
+
+/** `died_at` again, because an index condition on both columns together starts a scan, and the others end it. */
+const inRange = '(died_at, nr) > ($1, $2) AND (died_at, nr) < ($3, $4) AND died_at >= $5 AND died_at < $6';
+
 /** Finds dead letters in the database; it changes nothing. */
 export class DeadLetterSearch {
   readonly #session: Session;
@@ -62,20 +74,25 @@ export class DeadLetterSearch {
     this.#session = session;
   }
 
-  /** The next dead letters that match, in order of death. */
-  async walk({ filter, after = beforeAll, before = afterAll, backward = false, limit }: DeadWalk): Promise<readonly LetterRow[]> {
-    const values: unknown[] = [...after, ...before];
-    const conditions = ['(died_at, nr) > ($1, $2)', '(died_at, nr) < ($3, $4)'];
+  /** The next dead letters that match, in order of death, among a limited number: deliveries continue between two calls. */
+  async walk({ filter, after = beforeAll, before = afterAll, backward = false, limit }: DeadWalk): Promise<DeadChunk> {
+    const values: unknown[] = [...after, ...before, filter.diedSince ?? beforeAll[0], filter.diedBefore ?? afterAll[0]];
+    const order = `ORDER BY died_at ${backward ? 'DESC' : ''}, nr ${backward ? 'DESC' : ''}`;
+    const edge = `SELECT died_at, nr FROM dead WHERE ${inRange} ${order} LIMIT 1 OFFSET ${readRows - 1}`;
+    const conditions = ['true'];
     const where = (condition: string, value: unknown) => {
       if (value !== undefined) conditions.push(condition.replace('?', `$${values.push(value)}`));
     };
+    const range = [...values];
     where('id = ANY (?::text[])', filter.ids?.map(storable));
     for (const key of ['pool', 'handler', 'host', 'reason', 'detail'] as const) where(`${key} = ?`, textOf(filter[key]));
-    where('died_at < ?', filter.diedBefore);
-    where('died_at >= ?', filter.diedSince);
-    const order = backward ? 'DESC' : '';
-    const text = `SELECT ${letterColumns} FROM dead WHERE ${conditions.join(' AND ')} ORDER BY died_at ${order}, nr ${order} LIMIT ${limit}`;
-    return (await this.#session.read<Columns>({ name: '', text, values })).map(letterOf);
+    const isFew = filter.ids !== undefined; // an index finds them
+    const part = isFew ? `dead WHERE ${inRange} AND` : `(SELECT * FROM dead WHERE ${inRange} ${order} LIMIT ${readRows}) AS part WHERE`;
+    const text = `SELECT ${letterColumns} FROM ${part} ${conditions.join(' AND ')} ${order} LIMIT ${limit}`;
+    const rows = (await this.#session.read<Columns>({ name: '', text, values })).map(letterOf);
+    if (rows.length === limit) return { rows, more: cursorOf(rows.at(-1)) };
+    const [last] = isFew ? [] : await this.#session.read<[diedAt: number, nr: number]>({ name: '', text: edge, values: range });
+    return { rows, more: last };
   }
 
   /** The newest dead letter of this id. */
@@ -102,6 +119,10 @@ export class DeadLetterSearch {
       return judgement === null ? record : { ...record, judgement: JSON.parse(judgement) as NonNullable<AttemptRecord['judgement']> };
     });
   }
+}
+
+function cursorOf(row: LetterRow | undefined): DeadCursor | undefined {
+  return row && [row.letter.diedAt, row.nr];
 }
 
 const letterLength = 17;

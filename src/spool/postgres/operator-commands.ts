@@ -56,18 +56,15 @@ export class OperatorCommands {
 
   async page({ filter, limit, backward, after }: DeadPage): Promise<Answers['dead-letters']> {
     const end = backward ? { before: after } : { after };
-    const rows = await this.#search.walk({ filter, backward, ...end, limit: Math.min(limit, chunkRows) });
-    return {
-      letters: rows.map(({ letter }) => letter),
-      more: rows.length === chunkRows && rows.length < limit ? cursorOf(rows.at(-1)) : undefined,
-    };
+    const { rows, more } = await this.#search.walk({ filter, backward, ...end, limit: Math.min(limit, chunkRows) });
+    return { letters: rows.map(({ letter }) => letter), more: rows.length < limit ? more : undefined };
   }
 
   async count(filter: DeadFilter, after: DeadCursor): Promise<Chunk<DeadCursor>> {
     const { pool, handler, ...rest } = filter;
     if (Object.values(rest).some((value) => value !== undefined)) {
-      const rows = await this.#search.walk({ filter, after, limit: chunkRows });
-      return { count: rows.length, more: rows.length === chunkRows ? cursorOf(rows.at(-1)) : undefined };
+      const { rows, more } = await this.#search.walk({ filter, after, limit: chunkRows });
+      return { count: rows.length, more };
     }
     const queues = this.#state.pending.queues
       .all()
@@ -76,9 +73,9 @@ export class OperatorCommands {
   }
 
   async purge(filter: DeadFilter, after: DeadCursor): Promise<Purged> {
-    const rows = await this.#search.walk({ filter, after, limit: chunkRows });
+    const { rows, more } = await this.#search.walk({ filter, after, limit: chunkRows });
     for (const { nr, seq, letter } of rows) this.#state.removeDead({ ...letter, nr, seq });
-    return { deleted: countByQueue(rows.map(({ letter }) => letter)), more: rows.length === chunkRows ? cursorOf(rows.at(-1)) : undefined };
+    return { deleted: countByQueue(rows.map(({ letter }) => letter)), more };
   }
 
   /** Removes the newest dead letter of this id and its attempts, if there is one. */
@@ -89,8 +86,8 @@ export class OperatorCommands {
 
   /** Makes dead letters deliveries again. */
   async replay({ filter, limit, now, after, last: known }: ReplayStep): Promise<ReplayedChunk> {
-    const last = known ?? cursorOf((await this.#search.walk({ filter: {}, backward: true, limit: 1 }))[0]) ?? beforeAll;
-    const rows = await this.#search.walk({ filter, after, before: [last[0], last[1] + 1], limit: chunkRows });
+    const last = known ?? (await this.#search.walk({ filter: {}, backward: true, limit: 1 })).more ?? beforeAll;
+    const { rows, more } = await this.#search.walk({ filter, after, before: [last[0], last[1] + 1], limit: chunkRows });
     const readyPools = new Set<string>();
     let [replayed, failedPackets] = [0, 0];
     for (const row of rows) {
@@ -101,7 +98,7 @@ export class OperatorCommands {
         if (this.#restore(row, now).state === 'ready') readyPools.add(row.letter.pool);
       }
     }
-    const end = rows.length === chunkRows && replayed < limit ? cursorOf(rows.at(-1)) : undefined;
+    const end = replayed < limit ? more : undefined;
     return { replayed, failedPackets, readyPools: [...readyPools], more: end && { after: end, last } };
   }
 
@@ -164,8 +161,4 @@ const movedRows = 5000;
 
 function chunkOf(members: readonly Pending[]): Chunk<number> {
   return { count: members.length, more: members.length === movedRows ? members.at(-1)?.seq : undefined };
-}
-
-function cursorOf(row: LetterRow | undefined): DeadCursor | undefined {
-  return row && [row.letter.diedAt, row.nr];
 }

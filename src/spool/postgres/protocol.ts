@@ -14,6 +14,8 @@ export interface Opening {
   readonly address: string;
   /** Letters, digits and underscores. */
   readonly schema: string;
+  /** How long a statement may take at first before its connection counts as lost, ms; for tests. */
+  readonly queryTimeoutMs?: number | undefined;
   /** Limits of the history; undefined: none is written. */
   readonly history?: HistoryLimits | undefined;
 }

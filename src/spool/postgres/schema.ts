@@ -8,7 +8,7 @@ import type { Connection } from './connection.ts';
  * indexed, and a retry changes no indexed column, so it needs no new index entry while its page has space (a HOT update). Vacuum
  * settings are those of a queue: the table is small or empty most of the time, while many rows pass through it.
  */
-const migrations: readonly string[] = [
+export const migrations: readonly string[] = [
   `CREATE TABLE owner (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     epoch bigint NOT NULL DEFAULT 0,
@@ -100,33 +100,43 @@ const migrations: readonly string[] = [
   ) WITH (autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_scale_factor = 0.1, autovacuum_vacuum_insert_threshold = -1,
     toast.autovacuum_vacuum_threshold = 5000, toast.autovacuum_vacuum_scale_factor = 0.1);
   CREATE INDEX history_by_time ON history (at);`,
+
+  `CREATE TABLE dead_counts (
+    pool text NOT NULL,
+    handler text NOT NULL,
+    count bigint NOT NULL,
+    PRIMARY KEY (pool, handler)
+  ) WITH (fillfactor = 50);
+  INSERT INTO dead_counts SELECT pool, handler, count(*) FROM dead GROUP BY 1, 2;`,
 ];
 
 /**
  * Creates or upgrades the schema in one transaction. The caller holds the lock of the spool. Does nothing if the schema is up to date, so a
- * role that may only read and write rows is enough then. Throws SPOOL_TOO_NEW, or SPOOL_OPEN_FAILED if it holds other tables.
+ * role that may only read and write rows is enough then. Throws as {@link versionOf}.
  */
 export async function migrate(connection: Connection, schema: string): Promise<void> {
   const version = await versionOf(connection, schema);
-  if (version > migrations.length)
-    throw new ServiceError(
-      'SPOOL_TOO_NEW',
-      `the spool in schema ${schema} has version ${version}; this service knows versions up to ${migrations.length}: run the version that wrote it`,
-    );
   if (version === migrations.length) return;
   const steps = migrations.slice(version);
   const note = `DELETE FROM spool_version; INSERT INTO spool_version VALUES (${migrations.length})`;
-  const create = version === 0 ? `CREATE SCHEMA IF NOT EXISTS "${schema}"; CREATE TABLE spool_version (version integer NOT NULL);` : '';
+  const [exists] = await connection.query('SELECT FROM pg_namespace WHERE nspname = $1', [schema]);
+  const createSchema = exists === undefined ? `CREATE SCHEMA "${schema}";` : ''; // it needs a right on the database
+  const create = version === 0 ? `${createSchema} CREATE TABLE spool_version (version integer NOT NULL);` : '';
   await connection.query(`BEGIN; ${create} ${steps.join('')} ${note}; COMMIT`);
 }
 
-/** 0 if there is no spool in the schema yet. */
-async function versionOf(connection: Connection, schema: string): Promise<number> {
+/** 0 if there is no spool in the schema yet. Throws SPOOL_TOO_NEW, or SPOOL_OPEN_FAILED if it holds other tables. */
+export async function versionOf(connection: Connection, schema: string): Promise<number> {
   const found = await connection.query<[name: string]>('SELECT tablename FROM pg_tables WHERE schemaname = $1', [schema]);
   const names = found.map(([name]) => name);
   if (names.length === 0) return 0;
   if (!names.includes('spool_version'))
     throw new ServiceError('SPOOL_OPEN_FAILED', `schema ${schema} holds tables of another program: choose another spool.schema`);
   const [row] = await connection.query<[version: number]>('SELECT version FROM spool_version');
-  return row?.[0] ?? 0;
+  const version = row?.[0] ?? 0;
+  if (version <= migrations.length) return version;
+  throw new ServiceError(
+    'SPOOL_TOO_NEW',
+    `the spool in schema ${schema} has version ${version}; this service knows versions up to ${migrations.length}: run the version that wrote it`,
+  );
 }

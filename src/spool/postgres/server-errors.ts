@@ -19,6 +19,11 @@ export function isTemporary(error: Error): boolean {
   return typeof code === 'string' || error instanceof AggregateError || connectionMessages.test(error.message);
 }
 
+/** Whether the server has not answered in time. */
+export function isTimeout({ message }: Error): boolean {
+  return message.startsWith('Query read timeout');
+}
+
 /** Whether the server has refused a value of a statement (class 22, data exception). */
 export function isRefusedValue(error: Error): error is DatabaseError {
   return error instanceof DatabaseError && classOf(error) === '22';

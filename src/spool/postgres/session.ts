@@ -5,12 +5,16 @@ import { type Backoff, backoffMs, systemRandom } from '../../kit/pacing.ts';
 import { Connection } from './connection.ts';
 import type { Opening } from './protocol.ts';
 import { migrate } from './schema.ts';
-import { isTemporary } from './server-errors.ts';
+import { isTemporary, isTimeout } from './server-errors.ts';
 import type { Statement, WriteSet } from './write-set.ts';
 
 /** How long to wait for the end of an earlier session, ms. The server notices at once that a process was killed, but not that a machine is gone. */
 const lockWaitMs = 3000;
 const lockEveryMs = 100;
+
+/** How long a statement may take at first, and at most, before its connection counts as lost, ms. */
+const defaultTimeoutMs = 30_000;
+const maxTimeoutMs = 3_600_000;
 
 const reconnectBackoff: Backoff = { firstMs: 100, capMs: 2000, jitter: 0.2 };
 
@@ -49,7 +53,7 @@ export class Session {
 
   /** Waits while there is no connection. */
   read<Row extends unknown[]>(statement: Statement): Promise<readonly Row[]> {
-    return this.use((connection) => connection.run<Row>(statement));
+    return this.use((connection, timeoutMs) => connection.run<Row>(statement, timeoutMs));
   }
 
   /** Commits a set of changes, once. Waits while there is no connection. Throws SPOOL_LOCKED if another process has taken over. */
@@ -57,9 +61,9 @@ export class Session {
     if (writes.isEmpty) return;
     const batch = this.#batch + 1;
     const statement = writes.statement({ epoch: this.#epoch, batch });
-    await this.use(async (connection) => {
+    await this.use(async (connection, timeoutMs) => {
       if (this.#batch === batch) return; // it was committed before the connection was lost
-      const owned = await connection.run(statement);
+      const owned = await connection.run(statement, timeoutMs);
       if (owned.length === 0) throw await this.#lockedError(connection);
       this.#batch = batch;
     });
@@ -71,16 +75,21 @@ export class Session {
     await this.#connection?.close();
   }
 
-  /** Runs work on the connection, and repeats it on a new one if the connection is lost. */
-  async use<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
-    for (let failures = 0; ; failures += 1) {
+  /**
+   * Runs work on the connection, and repeats it on a new one if the connection is lost. A connection that does not answer counts as lost;
+   * since the server may only be slow, each repetition may take twice as long.
+   */
+  async use<T>(work: (connection: Connection, timeoutMs: number) => Promise<T>): Promise<T> {
+    const { queryTimeoutMs = defaultTimeoutMs } = this.#opening;
+    for (let failures = 0, timeoutMs = queryTimeoutMs; ; failures += 1) {
       if (this.#closing.signal.aborted) throw new ServiceError('SPOOL_FAILED', `the spool at ${this.#opening.address} is stopped`);
       try {
         this.#connection ??= await this.#reconnect();
-        return await work(this.#connection);
+        return await work(this.#connection, timeoutMs);
       } catch (thrown) {
         const error = toError(thrown);
         if (!isTemporary(error)) throw error;
+        if (isTimeout(error)) timeoutMs = Math.min(2 * timeoutMs, maxTimeoutMs);
         this.#connection?.abandon();
         this.#connection = undefined;
         this.#onStalled(`no commit in PostgreSQL at ${this.#opening.address}: ${messageOf(error)}`);
@@ -177,9 +186,12 @@ export class Session {
 /** The key of the advisory lock, from the name of the schema; it is local to the database. */
 const lockKey = "hashtextextended('event-pusher spool ' || $1::text, 0)";
 
-const endHolderOfLock = `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1
+/** The session that holds the lock, unless it is this one. */
+export const holderOfLock = `SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1
   AND pid <> pg_backend_pid() AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND (classid::bigint << 32 | objid::bigint) = ${lockKey}`;
+
+const endHolderOfLock = `SELECT pg_terminate_backend(pid) FROM (${holderOfLock}) AS holder`;
 
 /** Limits that a role or database may have: they would end statements that wait for others, and the session of an idle service. */
 const timeouts =

@@ -37,7 +37,13 @@ export class SpoolState {
   removeDead({ nr, seq, pool, handler }: QueueName & { readonly nr: number; readonly seq: number | null }): void {
     if (seq !== null) this.writes.forgetAttempts(seq);
     this.writes.removeDead(nr);
-    this.pending.queues.addDead(this.pending.queues.of(pool, handler), -1);
+    this.countDead({ pool, handler }, -1);
+  }
+
+  /** Changes the number of dead letters of a queue. */
+  countDead({ pool, handler }: QueueName, change: number): void {
+    this.writes.countDead({ pool, handler }, change);
+    this.pending.queues.addDead(this.pending.queues.of(pool, handler), change);
   }
 
   /** Commits all changes so far. */
@@ -51,7 +57,7 @@ export class SpoolState {
   async load(): Promise<void> {
     await this.#loadNumbers();
     await this.#loadPending();
-    const dead = await this.#read<[pool: string, handler: string, count: number]>('SELECT pool, handler, count(*) FROM dead GROUP BY 1, 2');
+    const dead = await this.#read<[pool: string, handler: string, count: number]>('SELECT pool, handler, count FROM dead_counts');
     for (const [pool, handler, count] of dead) this.pending.queues.addDead(this.pending.queues.of(pool, handler), count);
     for (const [pool] of await this.#read<[pool: string]>('SELECT pool FROM paused')) this.paused.add(pool);
   }

@@ -13,6 +13,7 @@ import { SpoolCommands } from '../sqlite/commands.ts';
 import { GroupCommit } from '../sqlite/group-commit.ts';
 import type { Opened } from '../sqlite/protocol.ts';
 import { ReportedStats } from '../sqlite/stats.ts';
+import { OperatorCalls } from './operator-calls.ts';
 import { type FromThread, type HistoryLimits, type Opening, openingOf, type ToThread } from './protocol.ts';
 
 export interface PostgresSpoolDeps {
@@ -23,6 +24,8 @@ export interface PostgresSpoolDeps {
   readonly onFailed: (error: ServiceError) => void;
   /** The limits of the history, what it stores with each batch, and who is told the span that it holds. Default: none. */
   readonly journal?: { readonly settings: HistoryLimits; take(): string; note(span: HistorySpan): void } | undefined;
+  /** See {@link Opening}. */
+  readonly queryTimeoutMs?: number;
   /** The thread's entry, if it needs another than `spool.worker`: a loader, for example. */
   readonly entry?: URL;
 }
@@ -36,7 +39,7 @@ export const stalledStopMs = 5000;
  */
 export function createPostgresSpool(config: PostgresConfig, deps: PostgresSpoolDeps): Spool {
   const { clock, events, timers, onFailed, journal, entry = threadEntry() } = deps;
-  const opening = { ...openingOf(config), history: journal?.settings };
+  const opening = { ...openingOf(config), history: journal?.settings, queryTimeoutMs: deps.queryTimeoutMs };
   const takeRecords = journal?.take ?? (() => '');
   const reported = new ReportedStats(events, clock);
   const stopped = new ServiceError('SPOOL_FAILED', `the spool in PostgreSQL at ${opening.address} is stopped`);
@@ -52,7 +55,8 @@ export function createPostgresSpool(config: PostgresConfig, deps: PostgresSpoolD
       thread?.post({ kind: 'batch', commands: encodeBatch(commands), maintain, now: clock.now(), records: takeRecords() });
     },
   });
-  const commands = new SpoolCommands({ add: (queued) => group.add(queued), events, onPaused: reported.paused });
+  const calls = new OperatorCalls((queued) => group.add(queued), timers);
+  const commands = new SpoolCommands({ add: calls.add, events, onPaused: reported.paused });
 
   async function start(): Promise<void> {
     const starting = new EngineThread(entry, opening, { onCommitted, onStalled, onFailed: failed });
@@ -65,6 +69,7 @@ export function createPostgresSpool(config: PostgresConfig, deps: PostgresSpoolD
     isStopping = true;
     if (isStalled) giveUpLater();
     await group.drain(stopped);
+    calls.fail(stopped);
     cancelGiveUp?.();
     await thread?.close(isStalled ? '' : takeRecords()); // without a connection the last records are lost
     reported.stopped();
@@ -81,17 +86,20 @@ export function createPostgresSpool(config: PostgresConfig, deps: PostgresSpoolD
     cancelGiveUp = undefined;
     reported.committed(committed);
     group.committed(committed);
+    calls.available();
   }
 
   function onStalled(reason: string): void {
     isStalled = true;
     reported.failed(reason);
+    calls.unavailable(reason);
     if (isStopping) giveUpLater();
   }
 
   function failed(error: ServiceError): void {
     reported.failed(error.message);
     group.fail(error);
+    calls.fail(error);
     onFailed(error);
   }
 

@@ -2,6 +2,7 @@
 
 import type { EpochMs } from '../../kit/clock.ts';
 import type { AttemptRecord } from '../../model/attempt.ts';
+import type { QueueName } from '../../model/delivery.ts';
 import type { Mark } from '../../model/packet.ts';
 import type { FailedPacket } from '../spool.ts';
 import type { Row } from '../sqlite/protocol.ts';
@@ -35,6 +36,11 @@ const tables = {
     sql: `INSERT INTO attempts (seq, nr, number, at, outcome, judgement)
       SELECT * FROM unnest(?::bigint[], ?::bigint[], ?::integer[], ?::bigint[], ?::text[], ?::text[]) ${ifOwned}`,
     columns: 6,
+  },
+  counted: {
+    sql: `INSERT INTO dead_counts (pool, handler, count) SELECT * FROM unnest(?::text[], ?::text[], ?::bigint[]) ${ifOwned}
+      ON CONFLICT (pool, handler) DO UPDATE SET count = dead_counts.count + excluded.count`,
+    columns: 3,
   },
   failedPackets: {
     sql: `INSERT INTO dead (nr, id, packet_id, host, handler, pool, sender, receiver, reason, detail, attempts, seen_at, created_at, died_at,
@@ -139,6 +145,7 @@ export class WriteSet {
   readonly #columns = new Map<TableName, Value[][]>();
   readonly #marks = new Map<string, Mark>();
   readonly #paused = new Map<string, boolean>();
+  readonly #deadCounts = new Map<string, QueueName & { count: number }>();
   /** Numbers of the deliveries whose rows this set changes: no row may be changed twice by one statement. */
   readonly #touched = new Set<number>();
   #size = 0;
@@ -232,6 +239,14 @@ export class WriteSet {
     this.#write('renumbered', from, to);
   }
 
+  /** Changes the number of dead letters of a queue. */
+  countDead({ pool, handler }: QueueName, change: number): void {
+    const key = `${pool}\n${handler}`;
+    const counted = this.#deadCounts.get(key) ?? { pool, handler, count: 0 };
+    counted.count += change;
+    this.#deadCounts.set(key, counted);
+  }
+
   /** Adds records to the history. `ends` is the number of bytes that were ever added, these included. */
   record(ends: number, at: EpochMs, records: string): void {
     this.#write('recorded', ends, at, records);
@@ -261,6 +276,8 @@ export class WriteSet {
     this.#marks.clear();
     for (const [pool, isPaused] of this.#paused) this.#write(isPaused ? 'paused' : 'resumed', pool);
     this.#paused.clear();
+    for (const { pool, handler, count } of this.#deadCounts.values()) this.#write('counted', pool, handler, count);
+    this.#deadCounts.clear();
     const values: unknown[] = [batch, epoch, batch - 1];
     const names = [...this.#columns.keys()].sort();
     const parts = names.map((name) => {
