@@ -2,7 +2,7 @@
 import { isIP, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import type { Clock } from '../src/kit/clock.ts';
-import { type Dialling, dialTcp, type Endpoint, type Resolve } from '../src/kit/dial-tcp.ts';
+import { type Dialling, dialTcp, type Resolve } from '../src/kit/dial-tcp.ts';
 import { toError } from '../src/kit/errors.ts';
 import type { Random } from '../src/kit/pacing.ts';
 import type { PoolThreadSettings, PoolTls } from './contract.ts';
@@ -138,9 +138,9 @@ const READ_BYTES = 65_536;
 
 /**
  * Connections to one origin share their TLS session, so that a reconnect avoids a full handshake. `resolve` gives the
- * addresses of a name, and only these are dialled; default: the system's resolver. Each connection resolves the name again.
+ * addresses of a name, for each connection again, and only these are dialled; default: the system's. `connect` replaces `dialTcp`.
  */
-export function createDial({ origin, tls }: Pick<PoolThreadSettings, 'origin' | 'tls'>, resolve?: Resolve): Dial {
+export function createDial({ origin, tls }: Pick<PoolThreadSettings, 'origin' | 'tls'>, resolve?: Resolve, connect = dialTcp): Dial {
   const url = new URL(origin);
   const host = url.hostname.replace(/^\[|\]$/g, '');
   const secure = url.protocol === 'https:';
@@ -157,7 +157,7 @@ export function createDial({ origin, tls }: Pick<PoolThreadSettings, 'origin' | 
     return socket;
   }
 
-  return (onOpened) => new Opening(endpoint, { encrypt: secure ? encrypt : undefined, onOpened });
+  return (onOpened) => new Opening((dialled) => connect(endpoint, dialled), { encrypt: secure ? encrypt : undefined, onOpened });
 }
 
 /** A connection while it is being opened: TCP, then TLS for an https origin. */
@@ -167,14 +167,14 @@ class Opening implements DialHandle {
   #report: OnOpened;
 
   constructor(
-    endpoint: Endpoint,
+    dial: (dialled: Parameters<typeof dialTcp>[1]) => Dialling,
     { encrypt, onOpened }: { readonly encrypt: ((bare: Socket) => TLSSocket) | undefined; readonly onOpened: OnOpened },
   ) {
     this.#report = (...result) => {
       this.#report = () => undefined;
       onOpened(...result);
     };
-    this.#dialling = dialTcp(endpoint, (error, bare) => {
+    this.#dialling = dial((error, bare) => {
       if (error !== undefined) return this.#report(error, undefined);
       this.#socket = bare.setNoDelay(true).setKeepAlive(true, TCP_KEEP_ALIVE_MS);
       if (encrypt === undefined) return this.#report(undefined, bare);

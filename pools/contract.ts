@@ -79,6 +79,8 @@ export interface PoolThreadSettings {
   /** Where the pool gets the access token of its requests; undefined for most pools. */
   readonly tokens: TokenClient | undefined;
   readonly tls: PoolTls;
+  /** URL of the proxy; hosts that are connected to without it; addresses of metadata services that may be dialled. */
+  readonly egress: { readonly proxy: string | undefined; readonly direct: readonly string[]; readonly allow: readonly string[] };
   /** Handlers with callbacks at delivery; empty for most pools. */
   readonly handlers: readonly SessionHandler[];
   /** Time limit for a callback's promise, ms. */

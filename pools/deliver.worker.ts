@@ -5,6 +5,7 @@ import type { Resolve } from '../src/kit/dial-tcp.ts';
 import type { Authorizer } from './authorize.ts';
 import { createDial } from './connection.ts';
 import type { PoolThreadSettings, ToThread } from './contract.ts';
+import { connectThrough } from './egress.ts';
 import type { NewWorker } from './http-client.ts';
 import { type CarrierContext, createClient, HttpCarrier, type OpenCarrier, serve, undiciWorkers } from './serve.ts';
 import type { ImportModule } from './session/handler-module.ts';
@@ -37,7 +38,7 @@ export function carrierOf({ importModule, resolve }: ThreadDependencies = {}): O
 
     const authorizer = await authorizerOf(given, resolve);
     const context = authorizer?.watch(given) ?? given;
-    const dial = createDial(settings, resolve);
+    const dial = createDial(settings, resolve, connectThrough(settings.egress, resolve));
     const parts = { newWorker: await workersOf(settings, authorizer), dial: settings.client === 'undici' ? withShortPaths(dial) : dial };
     if (settings.handlers.length === 0) return new HttpCarrier(context, createClient(context, parts));
     const { openSessionCarrier } = await import('./session/session-carrier.ts');

@@ -11,6 +11,7 @@ import {
   plainAddress,
 } from '../src/kit/network.ts';
 import type { Destination } from '../src/model/delivery.ts';
+import { createMetadataTest, metadataNames } from './egress.ts';
 import { DESTINATION_REFUSED } from './exchange.ts';
 
 /** Resolves a name and checks its addresses. Only these addresses are dialled, so a second lookup cannot evade the check. */
@@ -39,9 +40,10 @@ export interface DestinationGuard {
 /**
  * An address that is not public must be covered by an address or CIDR in `allow`. A name in `allow` is not enough, because the
  * operator of its DNS may point it to any address. The host of the handler's own pool is exempt, because pushes go there anyway.
- * Link-local addresses and those of cloud metadata services are always refused.
+ * Link-local addresses and those of cloud metadata services are refused, unless they are in `metadata`, too.
  */
-export function guardDestination({ origin, allow, ownOrigin }: Destination): DestinationGuard {
+export function guardDestination({ origin, allow, ownOrigin }: Destination, metadata: readonly string[] = []): DestinationGuard {
+  const isMetadata = createMetadataTest(metadata);
   const { host, port } = hostAndPort(origin);
   const rules = allow.flatMap((text) => parseHostRule(text) ?? []).filter((rule) => rule.port === undefined || rule.port === port);
   const isListed = createNetworkTest(rules.flatMap((rule) => (rule.kind === 'network' ? rule.network : [])));
@@ -50,7 +52,8 @@ export function guardDestination({ origin, allow, ownOrigin }: Destination): Des
 
   function refusalOf(address: string): string | undefined {
     const addresses = [plainAddress(address), embeddedIpv4(address) ?? []].flat();
-    if (addresses.some(isForbidden)) return `${address} is an address that no request may be ordered to`;
+    if (isMetadata(address) !== undefined || addresses.some(isNoDestination))
+      return `${address} is an address that no request may be ordered to`;
     if (isOwn || isListed(address)) return undefined;
     const isOpen = addresses.every((each) => isPublic(each) || isListed(each));
     return isOpen ? undefined : `${address} is not a public address, and allow has no address or CIDR that covers it`;
@@ -91,28 +94,8 @@ function isPublic(address: string): boolean {
   return !isSpecialPurpose(address) && (isIP(address) === 4 || isGlobal(address));
 }
 
-const metadataNames = new Set([
-  'instance-data',
-  'instance-data.ec2.internal',
-  'metadata',
-  'metadata.azure.internal',
-  'metadata.goog',
-  'metadata.google.internal',
-  'metadata.platformequinix.com',
-  'metadata.tencentyun.com',
-]);
-
-/**
- * Metadata services and their neighbours (AWS, Azure, Google, Alibaba, Oracle, Scaleway), link-local addresses, and addresses
- * that are not destinations.
- */
-const isForbidden = createNetworkTest(
-  [
-    ...['169.254.0.0/16', '100.100.100.200', '168.63.129.16', '192.0.0.192'],
-    ...['fd00:ec2::/32', 'fd20:ce::254', 'fd00:42::42', 'fe80::/10'],
-    ...['0.0.0.0/8', '224.0.0.0/4', '240.0.0.0/4', '::', 'ff00::/8'],
-  ].map(network),
-);
+/** Addresses that are not destinations. */
+const isNoDestination = createNetworkTest(['0.0.0.0/8', '224.0.0.0/4', '240.0.0.0/4', '::', 'ff00::/8'].map(network));
 
 /** Not globally reachable according to the registries of special-purpose addresses (RFC 6890). */
 const isSpecialPurpose = createNetworkTest(

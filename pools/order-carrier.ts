@@ -9,6 +9,7 @@ import type { Destination } from '../src/model/delivery.ts';
 import { Connection, createDial } from './connection.ts';
 import type { Job } from './contract.ts';
 import { type DestinationGuard, guardDestination, guarded } from './destination-guard.ts';
+import { type Connect, connectThrough, type Egress } from './egress.ts';
 import { DESTINATION_REFUSED, Exchange, type Failure } from './exchange.ts';
 import { gotWorkers } from './got-worker.ts';
 import { requestHeaders, unsendable } from './http-client.ts';
@@ -20,10 +21,12 @@ const ORDER_BROKEN = 'ORDER_BROKEN';
 export class OrderCarrier implements Carrier {
   readonly #context: CarrierContext;
   readonly #resolve: Resolve;
+  readonly #connect: Connect;
 
   constructor(context: CarrierContext, resolve: Resolve = systemLookup) {
     this.#context = context;
     this.#resolve = resolve;
+    this.#connect = connectThrough(context.settings.egress, resolve);
   }
 
   carry(job: Job, free: () => void): void {
@@ -31,13 +34,13 @@ export class OrderCarrier implements Carrier {
     const { destination = noDestination } = job;
     const { origin } = destination;
     const exchange = new Exchange(job, this.#context);
-    const checked = check(job, destination);
+    const checked = check(job, destination, settings.egress);
     if (checked.kind === 'failed') {
       exchange.unsent(checked.failure);
       return free();
     }
 
-    const dial = createDial({ origin, tls: settings.tls }, guarded(this.#resolve, checked.guard));
+    const dial = createDial({ origin, tls: settings.tls }, guarded(this.#resolve, checked.guard), this.#connect);
     const worker = gotWorkers(origin)(new Connection(dial));
     worker.send(exchange, {
       headers: requestHeaders(job, { userAgent: settings.userAgent, now: clock.now() }),
@@ -56,9 +59,9 @@ const noDestination: Destination = { origin: '', fault: 'the job is not an order
 type Checked = { readonly kind: 'allowed'; readonly guard: DestinationGuard } | { readonly kind: 'failed'; readonly failure: Failure };
 
 /** Checks what is known before a name is resolved. */
-function check(job: Job, destination: Destination): Checked {
+function check(job: Job, destination: Destination, { allow: metadata }: Egress): Checked {
   if (destination.fault !== undefined) return { kind: 'failed', failure: { code: ORDER_BROKEN, message: destination.fault } };
-  const guard = guardDestination(destination);
+  const guard = guardDestination(destination, metadata);
   const failure = guard.refusal === undefined ? unsendable(job) : { code: DESTINATION_REFUSED, message: guard.refusal };
   return failure === undefined ? { kind: 'allowed', guard } : { kind: 'failed', failure };
 }

@@ -13,6 +13,7 @@ import type { TokenAnswer } from './access-tokens.ts';
 import { Connection, createDial } from './connection.ts';
 import type { Job, PoolThreadSettings, TokenClient } from './contract.ts';
 import { destinationRefused, guardDestination, guarded } from './destination-guard.ts';
+import { connectThrough } from './egress.ts';
 import { Exchange, type ExchangeContext } from './exchange.ts';
 import type { NewWorker } from './http-client.ts';
 
@@ -23,7 +24,7 @@ interface EndpointParts {
   readonly workersFor: (origin: string) => Promise<NewWorker>;
 }
 
-type EndpointSettings = Pick<PoolThreadSettings, 'callTimeoutMs' | 'requestTimeoutMs' | 'tls' | 'userAgent'>;
+type EndpointSettings = Pick<PoolThreadSettings, 'callTimeoutMs' | 'egress' | 'requestTimeoutMs' | 'tls' | 'userAgent'>;
 
 const MAX_ANSWER_BYTES = 64 * 1024;
 
@@ -55,9 +56,10 @@ export class TokenEndpoint {
   async #send(limitMs: number): Promise<HttpOutcome> {
     const { context, resolve = systemLookup, workersFor } = this.#parts;
     const { origin } = this.#url;
-    const guard = guardDestination({ origin, allow: [this.#url.host], ownOrigin: origin });
+    const { egress } = this.#settings;
+    const guard = guardDestination({ origin, allow: [this.#url.host], ownOrigin: origin }, egress.allow);
     if (guard.refusal !== undefined) throw destinationRefused(guard.refusal);
-    const dial = createDial({ origin, tls: tlsOf(this.#settings) }, guarded(resolve, guard));
+    const dial = createDial({ origin, tls: tlsOf(this.#settings) }, guarded(resolve, guard), connectThrough(egress, resolve));
     const worker = (await workersFor(origin))(new Connection(dial));
     return new Promise((conclude) => {
       const settings = { callTimeoutMs: limitMs, requestTimeoutMs: limitMs, maxResponseBytes: MAX_ANSWER_BYTES };

@@ -82,6 +82,7 @@ const floors: Readonly<Record<string, readonly string[]>> = {
     // check --online connects as the service does
     'src/sources/component/stream.ts',
     'pools/connection.ts',
+    'pools/egress.ts',
     // keys verify reads requests and signs as the pool threads do
     'pools/sign.ts',
     'src/model',
@@ -179,6 +180,7 @@ const extensions = [
   'pools/access-tokens.ts',
   'pools/attempt-headers.ts',
   'pools/authorize.ts',
+  'pools/egress.ts',
   'pools/session',
   'pools/token-endpoint.ts',
   'pools/got-worker.ts',

@@ -3,7 +3,8 @@ import { createServer } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { z } from 'zod';
 import { createDial } from '../../pools/connection.ts';
-import type { ComponentAttachment } from '../config/config.ts';
+import { connectThrough } from '../../pools/egress.ts';
+import type { ComponentAttachment, PoolConfig } from '../config/config.ts';
 import { createMask } from '../config/secrets.ts';
 import type { Attachment, Config } from '../config/service-config.ts';
 import { systemClock, systemTimers, within } from '../kit/clock.ts';
@@ -31,7 +32,7 @@ const probeTimeoutMs = 10_000;
 export async function probeAll(config: Config): Promise<readonly Probe[]> {
   const running = await readinessOf(config.admin);
   const attachments = running ?? config.attachments.flatMap(probesOf);
-  const pools = config.pools.filter(({ origin }) => origin !== '').map(({ id, origin, tls }) => probeBackend(id, { origin, tls }));
+  const pools = config.pools.filter(({ origin }) => origin !== '').map((pool) => probeBackend(pool.id, pool));
   const mask = createMask(config.redacted);
   return Promise.all([...attachments, ...pools].map(async (probe) => masked(await probe, mask)));
 }
@@ -145,15 +146,22 @@ function probeListen({ host, port }: { readonly host: string; readonly port: num
   return found.promise;
 }
 
-function probeBackend(pool: string, settings: Parameters<typeof createDial>[0]): Promise<Probe> {
+function probeBackend(pool: string, settings: BackendSettings): Promise<Probe> {
   const found = createDeferred<string>();
-  const handle = createDial(settings)((error, socket) => {
+  const connect = connectThrough({ ...settings.egress, proxy: settings.egress.proxy?.reveal() });
+  const handle = createDial(
+    settings,
+    undefined,
+    connect,
+  )((error, socket) => {
     if (error !== undefined) return found.reject(error);
     socket.on('error', () => undefined); // the connection has served its purpose
     found.resolve(socket instanceof TLSSocket ? `connected with ${socket.getProtocol()}` : 'connected');
   });
   return probe(`pool ${pool} at ${settings.origin}`, found.promise, adviceAboutBackend).finally(() => handle.destroy());
 }
+
+type BackendSettings = Pick<PoolConfig, 'egress' | 'origin' | 'tls'>;
 
 /** What to do if the connection to a backend fails with this code of the system, of DNS, or of TLS. */
 function adviceAboutBackend(code: string): string {
@@ -166,12 +174,14 @@ function adviceAboutBackend(code: string): string {
 }
 
 const adviceAboutNetwork = new Map([
+  ['ADDRESS_REFUSED', 'correct connection.host; if the address is meant, list it in allow of [egress]'],
   ['EAI_AGAIN', 'the DNS server of this machine does not answer: check /etc/resolv.conf'],
   ['ECONNREFUSED', 'nothing listens there: start the backend, or correct connection.host'],
   ['ECONNRESET', 'the backend, or a proxy in front of it, ended the connection: see its log; it may require connection.tls.certfile'],
   ['EHOSTUNREACH', 'no route leads there: check the network of this machine'],
   ['ENETUNREACH', 'no route leads there: check the network of this machine'],
   ['ENOTFOUND', 'the name does not exist: correct connection.host, or the DNS of this machine'],
+  ['PROXY_FAILED', 'check proxy of [egress] and of the pool, and the log of the proxy'],
   ['ETIMEDOUT', 'a firewall may drop the packets, or connection.host is wrong'],
   ['TIMEOUT', 'a firewall may drop the packets, or the server does not answer a TLS handshake'],
 ]);

@@ -1,4 +1,5 @@
 import type { ComponentAttachment, HandlerConfig, PoolConfig } from '../config/config.ts';
+import { type EgressConfig, shownProxy } from '../config/egress.ts';
 import { isBuiltIn } from '../config/follow-up.ts';
 import { createMask, withoutSecrets } from '../config/secrets.ts';
 import type {
@@ -20,7 +21,8 @@ export function effectiveSections(config: Config): readonly TomlSection[] {
   const sections: readonly TomlSection[] = [
     { title: '[general]', entries: { hosts: config.hosts, loglevel: config.logLevel } },
     ...config.attachments.flatMap(attachmentSections),
-    ...config.pools.filter(({ id }) => !isBuiltIn(id)).map(poolSection),
+    egressSection(config),
+    ...config.pools.filter(({ id }) => !isBuiltIn(id)).map((pool) => poolSection(pool, config.egress)),
     ...config.handlers.map((handler) => handlerSection(handler, mask)),
     ...serviceSections(config),
   ];
@@ -100,7 +102,11 @@ function httpEntries(attachment: HttpAttachment): TomlSection['entries'] {
   };
 }
 
-function poolSection(pool: PoolConfig): TomlSection {
+function egressSection({ egress }: Config): TomlSection {
+  return { title: '[egress]', entries: { proxy: shownProxy(egress.proxy), no_proxy: egress.direct, allow: egress.allow } };
+}
+
+function poolSection(pool: PoolConfig, { proxy }: EgressConfig): TomlSection {
   const { retry } = pool;
   return {
     title: `[outgoing_pools.http.${tomlKey(pool.id)}]`,
@@ -108,6 +114,7 @@ function poolSection(pool: PoolConfig): TomlSection {
       client: pool.client,
       workers: pool.workers,
       threads: pool.threads,
+      proxy: pool.egress.proxy === proxy ? undefined : (shownProxy(pool.egress.proxy) ?? false),
       call_timeout: durationText(pool.callTimeoutMs),
       max_connection_age: durationText(pool.maxConnectionAgeMs),
       max_response_size: sizeText(pool.maxResponseBytes),

@@ -2,7 +2,7 @@
  * The part of the effective configuration that the path of an event needs: component attachments, pools, handlers, the spool. The
  * whole is in `service-config.ts`. Both files hold types only; the readers of the sections stand in the other files of this folder.
  */
-import type { PoolTls, TokenClient } from '../../pools/contract.ts';
+import type { PoolThreadSettings, PoolTls, TokenClient } from '../../pools/contract.ts';
 import type { Secret } from '../kit/secret.ts';
 
 export interface ComponentAttachment extends XmppConnection {
@@ -72,6 +72,7 @@ export interface PoolConfig {
    */
   readonly overflow: 'dead-letter-oldest' | 'hold-intake' | 'refuse';
   readonly tls: PoolTls;
+  readonly egress: Omit<PoolThreadSettings['egress'], 'proxy'> & { readonly proxy: Secret | undefined };
   /** Added to each request. */
   readonly headers: readonly PoolHeader[];
   /** Where it gets the access token of its requests; undefined: they have none. */

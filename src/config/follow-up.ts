@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { parseHostRule } from '../kit/network.ts';
 import type { BuiltInPool, FollowUpConfig, HandlerConfig, PoolConfig } from './config.ts';
+import type { EgressConfig } from './egress.ts';
 import { poolSchema } from './pool.ts';
 import { defaultTls } from './tls.ts';
 import { domain, flag, listOf, section, whole } from './values.ts';
@@ -27,8 +28,8 @@ function portedHosts(origin: string): readonly string[] {
 }
 
 /** The built-in pools for ordered requests and messages, if a handler has `follow_up`. */
-export function followUpPools(handlers: readonly HandlerConfig[]): readonly PoolConfig[] {
-  return handlers.some(({ followUp }) => followUp !== undefined) ? builtInPools.map(builtInPool) : [];
+export function followUpPools(handlers: readonly HandlerConfig[], egress: EgressConfig): readonly PoolConfig[] {
+  return handlers.some(({ followUp }) => followUp !== undefined) ? builtInPools.map((id) => builtInPool(id, egress)) : [];
 }
 
 /** A message that waits for its attachment costs almost nothing and must not delay messages of another attachment. */
@@ -37,7 +38,7 @@ const workersOf: Readonly<Record<BuiltInPool, number>> = { follow_up: 10, follow
 /** Servers of third parties may be slow. The pool has many destinations, so one circuit breaker would stop them all. */
 const limits = { requestTimeoutMs: 10_000, callTimeoutMs: 30_000, circuitBreaker: undefined } as const;
 
-function builtInPool(id: BuiltInPool): PoolConfig {
+function builtInPool(id: BuiltInPool, egress: EgressConfig): PoolConfig {
   const { retry, ...pool } = poolSchema.parse({ connection: { host: '' } });
   return {
     ...{ id, client: 'got', origin: '', pathPrefix: '/', workers: workersOf[id], threads: 1, ...limits },
@@ -55,6 +56,7 @@ function builtInPool(id: BuiltInPool): PoolConfig {
     maxBacklog: pool.max_backlog,
     overflow: pool.overflow,
     tls: defaultTls,
+    egress,
     headers: [],
     oauth: undefined,
     sign: undefined,

@@ -3,6 +3,7 @@ import { ServiceError } from '../kit/errors.ts';
 import type { Secret } from '../kit/secret.ts';
 import { readAttachments } from './attachments.ts';
 import type { SpoolConfig } from './config.ts';
+import { proxySecretsIn, readEgress } from './egress.ts';
 import type { Environment } from './environment.ts';
 import { followUpPools } from './follow-up.ts';
 import { readHandlers } from './handlers.ts';
@@ -37,7 +38,8 @@ async function configOf(written: WrittenFile, env: Environment): Promise<Config>
   const attachments = await readAttachments(value['attach'], general?.hosts, reader);
   const hosts = [...new Set([...(general?.hosts ?? []), ...attachments.flatMap((attachment) => attachment.hosts)])];
   const hostConfigs = readHostConfigs(value['host_config'], reader.mistakes.length === 0 ? hosts : undefined, reader);
-  const pools = await readPools(value['outgoing_pools'], { hosts, hostConfigs }, reader);
+  const egress = readEgress(value['egress'], reader);
+  const pools = await readPools(value['outgoing_pools'], { hosts, hostConfigs, egress }, reader);
   const handlers = await readHandlers(value['modules'], { hosts, hostConfigs, pools, written: own }, reader);
   const service = readService(value, reader);
 
@@ -47,11 +49,12 @@ async function configOf(written: WrittenFile, env: Environment): Promise<Config>
     hosts,
     logLevel: general.loglevel,
     attachments,
-    pools: [...pools.all, ...followUpPools(handlers)],
+    pools: [...pools.all, ...followUpPools(handlers, egress)],
+    egress,
     handlers,
     ...service,
     notices: [...notices, ...reader.notices.map(createMask(redacted)), ...noticesOf({ attachments, handlers, hosts })],
-    redacted: [...redacted, ...pools.all.flatMap(encodedCredentialsIn)],
+    redacted: [...redacted, ...pools.all.flatMap(encodedCredentialsIn), ...[{ egress }, ...pools.all].flatMap(proxySecretsIn)],
     renewed: (latest) => configOf(written, latest),
     files: files.states,
   };

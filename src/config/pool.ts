@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { CircuitBreakerConfig, HandlerConfig, PoolConfig } from './config.ts';
+import { poolProxy } from './egress.ts';
 import { asTable, type Path } from './mistakes.ts';
 import { readOAuth } from './oauth.ts';
 import { authSchema, headersSchema, poolHeadersOf } from './pool-headers.ts';
@@ -65,6 +66,7 @@ export const poolSchema = section({
   max_worker_queue_len: whole(0).optional(),
   connection,
   client: oneOf(['got', 'undici']).default('undici'),
+  proxy: poolProxy,
   threads: whole(1).optional(),
   max_connection_age: durationOrForever.default(5 * minute),
   max_response_size: size.default(1024 * 1024),
@@ -80,8 +82,13 @@ export const poolSchema = section({
 
 type PoolSection = z.output<typeof poolSchema>;
 
+/** A pool without what other sections add. */
+interface PoolOnly extends Omit<PoolConfig, 'egress' | 'id'> {
+  readonly proxy: PoolSection['proxy'];
+}
+
 /** Reads the table of one pool; undefined if it has mistakes. */
-export async function readPool(value: unknown, path: Path, reader: SectionReader): Promise<Omit<PoolConfig, 'id'> | undefined> {
+export async function readPool(value: unknown, path: Path, reader: SectionReader): Promise<PoolOnly | undefined> {
   const pool = reader.read(poolSchema, value, path);
   if (pool !== undefined) {
     noticePoolDifferences({ pool, isCallTimeoutGiven: 'call_timeout' in asTable(value), path }, reader);
@@ -95,7 +102,7 @@ export async function readPool(value: unknown, path: Path, reader: SectionReader
   return undefined;
 }
 
-async function normalize(pool: PoolSection, path: Path, reader: SectionReader): Promise<Omit<PoolConfig, 'id'>> {
+async function normalize(pool: PoolSection, path: Path, reader: SectionReader): Promise<PoolOnly> {
   const { connection, retry } = pool;
   const connectionPath = [...path, 'connection'];
   const origin = readOrigin(connection.host, [...connectionPath, 'host'], reader);
@@ -105,6 +112,7 @@ async function normalize(pool: PoolSection, path: Path, reader: SectionReader): 
 
   return {
     client: pool.client,
+    proxy: pool.proxy,
     origin,
     pathPrefix: `/${connection.path_prefix.replace(/^\/+/, '')}`,
     workers: pool.workers,

@@ -1,4 +1,5 @@
 import type { PoolConfig } from './config.ts';
+import { type EgressConfig, egressOf } from './egress.ts';
 import { builtInPools, isBuiltIn } from './follow-up.ts';
 import { isTable, type Path, type Table } from './mistakes.ts';
 import type { HostConfig } from './mongooseim.ts';
@@ -50,13 +51,20 @@ function idOf(name: string, host: string | undefined): string {
 interface PoolContext {
   readonly hosts: readonly string[];
   readonly hostConfigs: readonly HostConfig[];
+  readonly egress: EgressConfig;
 }
 
 /** Reads `[outgoing_pools.http.*]` and its overrides in `[[host_config]]`. */
-export async function readPools(section: unknown, { hosts, hostConfigs }: PoolContext, reader: SectionReader): Promise<Pools> {
+export async function readPools(section: unknown, { hosts, hostConfigs, egress }: PoolContext, reader: SectionReader): Promise<Pools> {
   const pools = new Pools();
+  const read = async (value: unknown, path: Path): Promise<Omit<PoolConfig, 'id'> | undefined> => {
+    const found = await readPool(value, path, reader);
+    if (found === undefined) return undefined;
+    const { proxy, ...pool } = found;
+    return { ...pool, egress: egressOf(proxy, egress) };
+  };
   for (const { name, value, path } of definitionsIn(section, ['outgoing_pools'], reader)) {
-    const pool = await readPool(value, path, reader);
+    const pool = await read(value, path);
     pools.addName(name);
     for (const host of isPerHost(value) ? hosts : [undefined]) pools.add({ name, host }, pool);
   }
@@ -65,7 +73,7 @@ export async function readPools(section: unknown, { hosts, hostConfigs }: PoolCo
     for (const { name, value, path } of definitionsIn(overrides, [...base, 'outgoing_pools'], reader)) {
       if (isTable(value) && 'scope' in value) reader.mistake([...path, 'scope'], { expected: 'no scope: [[host_config]] sets the host' });
       pools.addName(name);
-      pools.add({ name, host }, await readPool(value, path, reader));
+      pools.add({ name, host }, await read(value, path));
     }
   }
   return pools;

@@ -31,8 +31,8 @@ function isPoolHeader(keys: readonly string[]): boolean {
  * Values of references at all other keys are secret.
  */
 const publicKeys: ReadonlySet<string> = new Set([
-  ...['allow', 'default_host', 'domain', 'host', 'host_type', 'hosts', 'listen', 'origins', 'service', 'token_url'],
-  ...['from', 'jid', 'reply_from', 'rooms', 'to'],
+  ...['allow', 'auth_method', 'default_host', 'domain', 'host', 'host_type', 'hosts', 'listen', 'origins', 'service', 'token_url'],
+  ...['from', 'jid', 'no_proxy', 'reply_from', 'rooms', 'to'],
   ...['bcamappl', 'callback_module', 'http_exit', 'name', 'pool_name', 'send_through', 'tac'],
   ...['cacertfile', 'certfile', 'crl_files', 'keyfile', 'users_file'],
   ...['client', 'engine', 'feed', 'loglevel', 'ordering', 'overflow', 'scope', 'strategy', 'type'],

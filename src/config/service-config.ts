@@ -6,6 +6,7 @@ import type { PoolTls } from '../../pools/contract.ts';
 import type { TokenRate } from '../kit/pacing.ts';
 import type { Secret } from '../kit/secret.ts';
 import type { CallbackLimits, ComponentAttachment, HandlerConfig, PoolConfig, SpoolConfig, XmppConnection } from './config.ts';
+import type { EgressConfig } from './egress.ts';
 import type { Environment } from './environment.ts';
 import type { FileStates } from './named-files.ts';
 
@@ -19,6 +20,7 @@ export interface Config {
   readonly log: { readonly jids: boolean };
   readonly attachments: readonly Attachment[];
   readonly pools: readonly PoolConfig[];
+  readonly egress: EgressConfig;
   /** In file order, the order in which packets are evaluated. */
   readonly handlers: readonly HandlerConfig[];
   readonly callbacks: CallbackLimits;

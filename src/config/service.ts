@@ -149,6 +149,7 @@ export const rootSchema = section({
   general: anything,
   attach: anything,
   outgoing_pools: anything,
+  egress: anything,
   modules: anything,
   host_config: anything,
   callbacks: anything,

@@ -41,15 +41,16 @@ export function sessionsOf(pool: PoolConfig, { handlers, sessions }: DispatchCon
 
 /** The settings that cannot change while a pool runs, as text to compare. It contains secrets. */
 export function fixedSettingsOf(pool: PoolConfig, config: DispatchConfig): string {
-  return JSON.stringify([pool, sessionsOf(pool, config), signingOf(pool, config.handlers), headersOf(pool), tokenClientOf(pool)]);
+  return JSON.stringify([pool, sessionsOf(pool, config), signingOf(pool, config.handlers), revealed(pool)]);
 }
 
-function headersOf({ headers }: Pick<PoolConfig, 'headers'>): PoolThreadSettings['headers'] {
-  return headers.map(({ name, value, from }) => ({ name, value: value.reveal(), replaces: from !== 'headers' }));
-}
-
-function tokenClientOf({ oauth }: Pick<PoolConfig, 'oauth'>): PoolThreadSettings['tokens'] {
-  return oauth && { ...oauth, clientSecret: oauth.clientSecret.reveal() };
+/** The settings of a pool that contain secrets, in plain text. */
+function revealed({ headers, oauth, egress }: PoolConfig): Pick<PoolThreadSettings, 'egress' | 'headers' | 'tokens'> {
+  return {
+    headers: headers.map(({ name, value, from }) => ({ name, value: value.reveal(), replaces: from !== 'headers' })),
+    tokens: oauth && { ...oauth, clientSecret: oauth.clientSecret.reveal() },
+    egress: { ...egress, proxy: egress.proxy?.reveal() },
+  };
 }
 
 /** Undefined if no request of the pool is signed. */
@@ -61,10 +62,10 @@ export function signingOf({ id, sign = [] }: PoolConfig, handlers: readonly Hand
 
 type ThreadParts = Pick<PoolThreadSettings, 'callbackTimeoutMs' | 'handlers' | 'signing' | 'userAgent'>;
 
-export function threadSettingsOf({ id: name, client, origin, workers, tls, ...pool }: PoolConfig, parts: ThreadParts): PoolThreadSettings {
-  const { requestTimeoutMs, callTimeoutMs, maxConnectionAgeMs, maxResponseBytes } = pool;
+export function threadSettingsOf(pool: PoolConfig, parts: ThreadParts): PoolThreadSettings {
+  const { id: name, client, origin, workers, tls, requestTimeoutMs, callTimeoutMs, maxConnectionAgeMs, maxResponseBytes } = pool;
   const limits = { requestTimeoutMs, callTimeoutMs, maxConnectionAgeMs, maxResponseBytes };
-  return { name, client, origin, workers, tls, headers: headersOf(pool), tokens: tokenClientOf(pool), ...limits, ...parts };
+  return { name, client, origin, workers, tls, ...revealed(pool), ...limits, ...parts };
 }
 
 /** Deliveries in memory: so many that their bytes are the limit, except for those with short bodies. */

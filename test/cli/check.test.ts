@@ -175,7 +175,7 @@ test('--json prints the same facts as an object', async () => {
 
 test('mistakes are listed one by one, wrapped to the width', async () => {
   const shown = renderMistakes(await mistakesOf('[spol]\n[service]\ndrain_timeout = "soon"'));
-  expect(shown).toBe(`  - spol: received an unknown key, expected one of general, attach, outgoing_pools, modules,
+  expect(shown).toBe(`  - spol: received an unknown key, expected one of general, attach, outgoing_pools, egress, modules,
     host_config, callbacks, spool, history, admin, gate, log, metrics, service (did you mean
     "spool"?)
   - service.drain_timeout: received "soon", expected a duration: milliseconds, or a string such as

@@ -47,7 +47,7 @@ test.each<[text: string, line: string]>([
   // sections and keys
   [
     '[spol]',
-    'spol: received an unknown key, expected one of general, attach, outgoing_pools, modules, host_config, callbacks, spool, history, admin, gate, log, metrics, service (did you mean "spool"?)',
+    'spol: received an unknown key, expected one of general, attach, outgoing_pools, egress, modules, host_config, callbacks, spool, history, admin, gate, log, metrics, service (did you mean "spool"?)',
   ],
   ['general = 1', 'general: received 1, expected a table'],
   ['[general]\nhost = ["a"]', 'general.host: received an unknown key, expected one of hosts, loglevel (did you mean "hosts"?)'],
@@ -224,7 +224,7 @@ test.each<[text: string, line: string]>([
   [poolWith('client = "fetch"'), `${p}.client: received "fetch", expected one of got, undici`],
   [
     poolWith('rate_limits = 5'),
-    `${p}.rate_limits: received an unknown key, expected one of scope, workers, strategy, call_timeout, max_worker_queue_len, connection, client, threads, max_connection_age, max_response_size, retry, rate_limit, circuit_breaker, max_backlog, overflow, headers, auth, sign (did you mean "rate_limit"?)`,
+    `${p}.rate_limits: received an unknown key, expected one of scope, workers, strategy, call_timeout, max_worker_queue_len, connection, client, proxy, threads, max_connection_age, max_response_size, retry, rate_limit, circuit_breaker, max_backlog, overflow, headers, auth, sign (did you mean "rate_limit"?)`,
   ],
   [
     poolWith('rate_limit = "fast"'),

@@ -33,6 +33,7 @@ export function makeThreadSettings({
     maxResponseBytes: 65_536,
     userAgent: 'xmpp-event-pusher/test',
     handlers: [],
+    egress: { proxy: undefined, direct: [], allow: [] },
     headers: [],
     tokens: undefined,
     signing: undefined,

@@ -25,6 +25,7 @@ export function makePoolConfig({
     maxBacklog: 1_000_000,
     overflow: 'dead-letter-oldest',
     tls,
+    egress: { proxy: undefined, direct: [], allow: [] },
     headers: [],
     oauth: undefined,
     sign: undefined,
