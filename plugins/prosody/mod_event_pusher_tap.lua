@@ -13,6 +13,8 @@
 --                                 folder mod_event_pusher_tap next to this file
 --   event_pusher_tap_frozen_after silence in seconds after which a pusher that answers no probe loses the feed to another that
 --                                 waits; default 8. Needs that folder too
+--   event_pusher_tap_max_members  maximum number of members of a room for which copies of its messages are made, if the pusher
+--                                 requests them; default 1000
 --   event_pusher_tap_node         a stable name of this server; default "prosody". Needed only if several servers
 --                                 serve the same virtual host
 --
@@ -23,6 +25,7 @@
 --        Blocked stanzas, and stanzas to an account that does not exist, are not routed.
 --   status  the first client of a user became available, or the last one ended (only on request)
 --   unack   a message was written to a client that did not acknowledge it (XEP-0198) and was given up (only on request)
+--           With occupant='false': a message in a room that is not routed to a member of it: members.lib.lua (only on request)
 --   event   in the life of a room or an account: life.lib.lua (only on request)
 -- A room message is one `in`, and one `out` per occupant of this host, which names the speaker's account if the room is on
 -- this server. Stanzas that Prosody writes to a client's stream without routing them are not tapped: carbon copies, archive
@@ -70,6 +73,7 @@ local node = module:get_option_string("event_pusher_tap_node", "prosody");
 local disk = module:get_option_boolean("event_pusher_tap_disk", false) and module:require "disk" or nil;
 -- An installation may consist of this file alone; what is in the folder next to it is then left out.
 local has_life, life = pcall(module.require, module, "life");
+local has_members, members = pcall(module.require, module, "members");
 
 local bare_sessions = prosody.bare_sessions;
 local full_sessions = prosody.full_sessions;
@@ -367,10 +371,9 @@ local function to_item(seq, stanza, to, dir, marks)
 	return #item > max_item and without_stanza(item) or item;
 end
 
-local function enqueue(stanza, to, dir, marks)
-	local item = to_item(string.format("%d", queue.seq + 1), stanza, to, dir, marks);
+local function append(item, is_minor)
 	queue.seq = queue.seq + 1;
-	put(queue.seq, item, stanza.name ~= "message" and dir ~= "event");
+	put(queue.seq, item, is_minor);
 	if disk then disk.add(queue.seq); end
 	if queue.bytes > max_bytes then
 		flush();
@@ -378,6 +381,27 @@ local function enqueue(stanza, to, dir, marks)
 	else
 		flush_at_turn_end();
 	end
+end
+
+local function enqueue(stanza, to, dir, marks)
+	local item = to_item(string.format("%d", queue.seq + 1), stanza, to, dir, marks);
+	append(item, stanza.name ~= "message" and dir ~= "event");
+end
+
+-- Returns a function that queues a copy of a message for a user to whom it is not routed. The copies differ in a few words.
+local function copies_of(stanza, marks)
+	used = 0;
+	add_attributes(stanza.attr, nil, of_client);
+	local is_whole = add_content(stanza, "jabber:client", max_depth - 1);
+	local behind_to, stamped = is_whole and joined(), stamp();
+	return function (to, clients)
+		local seq = string.format("%d", queue.seq + 1);
+		local head = before_item .. seq .. before_seq .. seq .. "' epoch='" .. queue.epoch .. "' dir='out' occupant='false'";
+		if not is_whole then return append(head .. " stamp='" .. stamped .. "' reason='too-deep'/></message>"); end
+		local item = head .. " sessions='" .. clients .. "'" .. marks .. " stamp='" .. stamped .. before_stanza
+			.. "<message xmlns='jabber:client' to='" .. escaped(to) .. "'" .. behind_to .. after_stanza;
+		append(#item > max_item and without_stanza(item) or item);
+	end;
 end
 
 local function is_of_pusher(jid)
@@ -618,6 +642,18 @@ if has_life then
 	};
 end
 
+if has_members then
+	members.begin {
+		want = function (word) return want[word]; end;
+		guarded = guarded, exists = exists, count_clients = count_clients;
+		copies_of = function (stanza) return copies_of(stanza, sender_mark(stanza)); end;
+	};
+end
+
+local function left_out()
+	return has_members and members.left_out() or 0;
+end
+
 --- Over a restart of the server
 
 -- Numbers that may have been used twice need a new epoch.
@@ -722,7 +758,15 @@ local function decimal(number)
 end
 
 local function fill()
-	return { xmlns = xmlns_tap, pending = decimal(queue.count), bytes = decimal(queue.bytes), ["max-bytes"] = decimal(max_bytes) };
+	return {
+		xmlns = xmlns_tap, pending = decimal(queue.count), bytes = decimal(queue.bytes), ["max-bytes"] = decimal(max_bytes);
+		["left-out"] = left_out() > 0 and decimal(left_out()) or nil;
+	};
+end
+
+local function report_missing()
+	local missing = (want.rooms or want.accounts) and not has_life and life or want.members and not has_members and members;
+	if missing then module:log("warn", "Items that the pusher requests need the folder mod_event_pusher_tap: %s", missing); end
 end
 
 local function handle_resume(event)
@@ -737,9 +781,7 @@ local function handle_resume(event)
 	set_wanted((attr.want or "message") .. (attr.dir and " " .. attr.dir or ""));
 	max_item = math.max(tonumber((attr.max or ""):match("^%d+$")) or default_max_item, least_max_item);
 	if disk then disk.wanted(wanted); end
-	if not has_life and (want.rooms or want.accounts) then
-		module:log("warn", "No events of rooms and accounts without the folder mod_event_pusher_tap: %s", life);
-	end
+	report_missing();
 	doubt_numbers(attr);
 	acknowledge(acknowledged_until(attr) or queue.acked);
 	rewind();
@@ -786,6 +828,7 @@ local counters = {
 	{ "counter", "acknowledged", "Items that the pusher has", function () return queue.acknowledged; end };
 	{ "counter", "dropped", "Items given up because the queue was full", function () return queue.dropped; end };
 	{ "counter", "failed", "Stanzas that could not be tapped", function () return failed; end };
+	{ "counter", "members_left_out", "Absent members beyond event_pusher_tap_max_members", left_out };
 };
 
 for _, counter in ipairs(counters) do
@@ -827,12 +870,14 @@ end
 
 -- What was written before is still sent: Prosody closes its connections after this event.
 module:hook_global("server-stopped", function ()
+	if has_members then members.stop(); end
 	if events_since then flush(); end
 	if disk then disk.close(); else leave_numbers(); end
 end);
 
 function module.unload()
 	taps[host] = nil;
+	if has_members then members.stop(); end
 	if turn_end then timer.stop(turn_end); end
 	if standby then standby.close(); end
 	if events_since then flush(); end

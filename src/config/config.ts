@@ -213,6 +213,8 @@ export interface When {
   /** The receiver has no session. */
   readonly offline?: boolean;
   readonly delayed?: boolean;
+  /** False: the receiver is an absent member of the room. */
+  readonly occupant?: boolean;
   /** Namespaces of child elements; one must be present. */
   readonly has?: readonly string[];
   /** Rules that must not match. */

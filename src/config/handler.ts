@@ -45,6 +45,7 @@ const whenKeys = {
   to: globs.optional(),
   offline: flag.optional(),
   delayed: flag.optional(),
+  occupant: flag.optional(),
   has: listOf(text, 'a namespace, or a list of them').optional(),
   sender: globs.optional(),
   room: globs.optional(),

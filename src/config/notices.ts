@@ -38,9 +38,9 @@ function tapEventsOf({ when = {} }: HandlerConfig): readonly string[] {
 }
 
 /** The events of a tap that rules wait for; `not` excludes events and waits for none. */
-function namesIn({ event, kind = [], any = [] }: When): readonly string[] {
+function namesIn({ event, kind = [], occupant, any = [] }: When): readonly string[] {
   const own = event?.filter((name) => tapEvents.has(name)) ?? kind.filter((name) => tapKinds.has(name));
-  return [...own, ...any.flatMap(namesIn)];
+  return [...own, ...(occupant === false ? ['absent members of rooms'] : []), ...any.flatMap(namesIn)];
 }
 
 /** The deliveries that wait for a handler on a pool. */

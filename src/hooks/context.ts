@@ -125,6 +125,7 @@ function accOf(packet: Packet, rfc3339: Rfc3339): Acc {
     session,
     room: roomOf(packet),
     sender: packet.sender?.bare,
+    occupant: packet.occupant,
     stanzaId,
     delayed: delayed === undefined ? undefined : new Date(delayed).toISOString(),
     event,

@@ -141,6 +141,7 @@ export function packetFromJson(text: string): Packet {
     session: stored.session,
     sessions: stored.sessions,
     sender: stored.sender && Object.freeze(stored.sender),
+    occupant: stored.occupant,
     stanzaId: stored.stanzaId,
     time: stored.time,
     receivedAt: stored.receivedAt,

@@ -47,7 +47,7 @@ function nestedRules({ any = [], not = {} }: When, key: keyof When, path: string
 }
 
 function found(key: keyof When, packet: Packet, matches: boolean): string {
-  const { direction, stanza, event, kind, from, to, sessions, delayed } = packet;
+  const { direction, stanza, event, kind, from, to, sessions, delayed, occupant } = packet;
   switch (key) {
     case 'any':
       return matches ? 'an alternative matches' : 'no alternative matches';
@@ -67,6 +67,8 @@ function found(key: keyof When, packet: Packet, matches: boolean): string {
       return namespacesOf(packet).join(', ') || 'no child element';
     case 'kind':
       return kind;
+    case 'occupant':
+      return occupant === false ? 'an absent member of the room' : 'no absent member of a room';
     case 'offline':
       return sessions === undefined ? 'an unknown number of clients of the receiver' : `${counted(sessions, 'client')} of the receiver`;
     case 'room':

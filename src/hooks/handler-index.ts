@@ -9,7 +9,7 @@ const none: Handlers = [];
 /**
  * Finds the handlers of a host that a packet may match, so that the others cost nothing. A handler that names its senders or
  * receivers without wildcards is found by these JIDs, any other by the *shape* of the packet: its direction, stanza, event, kind
- * and type.
+ * and type, and whether its receiver is an occupant.
  */
 export class HandlerIndex {
   /** The order of evaluation. */
@@ -42,8 +42,8 @@ export class HandlerIndex {
   }
 
   #ofShape(packet: Packet): Handlers {
-    const { direction, stanza, event, kind } = packet;
-    const shape = `${direction} ${event} ${kind} ${this.#named(stanza.name)} ${this.#named(typeOf(stanza))}`;
+    const { direction, stanza, event, kind, occupant } = packet;
+    const shape = `${direction} ${occupant} ${event} ${kind} ${this.#named(stanza.name)} ${this.#named(typeOf(stanza))}`;
     const known = this.#byShape.get(shape);
     if (known !== undefined) return known;
     const matching = this.#others.filter(({ selection }) => selection.matchesShape(packet));

@@ -8,8 +8,8 @@ import type { Rule, Rules } from './handler.ts';
 
 /**
  * Compiles a `when`. All keys must match; a list matches if one of its members does; without keys every packet matches except
- * reports ({@link isReport}), which a rule must name: by `event`, or by the `kind` that reports alone have, on the top level or in the alternative of
- * `any` that matches.
+ * reports ({@link isReport}) and copies for absent members, which a rule must name: by `event`, by the `kind` that reports alone have,
+ * or by `occupant`, on the top level or in the alternative of `any` that matches.
  *
  * `offline`, `delayed` and `body` ask for the fact or, with false, for its opposite. If the feed does not report sessions,
  * the receiver does not count as offline.
@@ -18,23 +18,28 @@ export function compileWhen(when: When, readGlob: GlobReader = createGlobReader(
   return compile(when, readGlob, []);
 }
 
-/** Compiles a `when` that need not name reports: a report matches like every other packet. */
+/** Compiles a `when` that need not name reports and absent members: these match like every other packet. */
 export function compileTests(when: When, readGlob: GlobReader = createGlobReader()): Rules {
-  return compile(when, readGlob, reports);
+  return compile(when, readGlob, unasked);
 }
+
+const absent = 'absent';
+
+/** Names of the packets that rules must ask for. */
+const unasked: readonly string[] = [...reports, absent];
 
 interface CompiledWhen extends Rules {
   /** Whether `matchesShape` is the same as `matches`. */
   readonly isShape: boolean;
 }
 
-/** `named`: the reports that the surrounding rules name. */
+/** `named`: the packets that the surrounding rules ask for. */
 function compile(when: When, readGlob: GlobReader, named: readonly string[]): CompiledWhen {
-  const ownNamed = [...named, ...reportsIn(when)];
+  const ownNamed = [...named, ...reportsIn(when), ...(when.occupant === false ? [absent] : [])];
   const alternatives = when.any?.map((each) => compile(each, readGlob, ownNamed));
-  const not = when.not === undefined ? undefined : compile(when.not, readGlob, reports);
+  const not = when.not === undefined ? undefined : compile(when.not, readGlob, unasked);
   const [from, to] = [when.from?.map(readGlob), when.to?.map(readGlob)];
-  const matchesOwnShape = all([alternatives === undefined ? matchesReport(ownNamed) : always, ...testsOfShape(when)]);
+  const matchesOwnShape = all([alternatives === undefined ? isAskedFor(ownNamed) : always, ...testsOfShape(when)]);
   const tests = testsOfContent(when, { readGlob, from, to });
   const nested = [...(alternatives ?? []), ...(not === undefined ? [] : [not])];
 
@@ -78,6 +83,7 @@ function testsOfShape(when: When): readonly Rule[] {
   if (when.stanza !== undefined) tests.push(oneOf(when.stanza, (packet) => packet.stanza.name));
   if (when.event !== undefined) tests.push(eventIn(when.event, isOutgoingMessage));
   if (when.kind !== undefined) tests.push(oneOf(when.kind, (packet) => packet.kind));
+  if (when.occupant !== undefined) tests.push(fact(when.occupant, ({ occupant }) => occupant !== false));
   if (when.type !== undefined) tests.push(oneOf(when.type, (packet) => typeOf(packet.stanza)));
   return tests;
 }
@@ -124,8 +130,8 @@ function negated(test: Rule): Rule {
   return (packet) => !test(packet);
 }
 
-function matchesReport(named: readonly string[]): Rule {
-  return ({ event }) => !isReport(event) || named.includes(event);
+function isAskedFor(named: readonly string[]): Rule {
+  return ({ event, occupant }) => (!isReport(event) || named.includes(event)) && (occupant !== false || named.includes(absent));
 }
 
 /** `isOffline`: whether a packet has the event `offline`. */

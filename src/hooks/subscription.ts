@@ -5,7 +5,7 @@ import * as defaults from './builtin/defaults.ts';
 import type { LoadedHandler } from './handler.ts';
 
 /** The words of a tap's attribute `want`, in the order in which they are written. */
-const words = ['message', 'presence', 'iq', 'status', 'unack', 'rooms', 'accounts'] as const;
+const words = ['message', 'presence', 'iq', 'status', 'unack', 'members', 'rooms', 'accounts'] as const;
 type Word = (typeof words)[number];
 
 const stanzas: readonly Word[] = ['message', 'presence', 'iq'];
@@ -15,7 +15,7 @@ const directions: readonly Direction[] = ['in', 'out'];
 
 /**
  * The packets that any of the handlers may push. A handler without rules and with its own `shouldMakeReq` may push any stanza; reports
- * (`status`, `unack`, life events) must be named. Without handlers: the default of a tap.
+ * (`status`, `unack`, life events) and copies for absent members (`members`) must be named. Without handlers: the default of a tap.
  */
 export function subscriptionOf(handlers: readonly LoadedHandler[]): Subscription {
   const rules = handlers.map(rulesOf);
@@ -51,14 +51,20 @@ function directionsOfRules(when: When): readonly string[] {
   return direction.filter((name) => (name === 'out' || !isOut) && ofAny.includes(name));
 }
 
-/** The words that every rule allows. `named`: the reports that the rules around these name. */
+/** The words that every rule allows. `named`: the words that the rules around these name. */
 function wordsOfRules(when: When, named: readonly Word[] = []): readonly Word[] {
-  const { direction, stanza, type, kind, event, body, text, room, any } = when;
-  const ownNamed: readonly Word[] = [...named, ...(event?.map(wordOfEvent) ?? []), ...(kind?.flatMap(wordsOfReports) ?? [])];
+  const { direction, stanza, type, kind, event, occupant, body, text, room, any } = when;
+  const ownNamed: readonly Word[] = [
+    ...named,
+    ...(event?.map(wordOfEvent) ?? []),
+    ...(kind?.flatMap(wordsOfReports) ?? []),
+    ...(occupant === false ? membersWord : []),
+  ];
   const isOnlyMessages = body === true || text !== undefined || type?.every((name) => messageTypes.has(name)) === true;
   const rules: (readonly Word[] | undefined)[] = [
-    event?.map(wordOfEvent) ?? (any === undefined ? [...stanzas, ...ownNamed] : words),
+    event?.flatMap(wordsOfEvent) ?? (any === undefined ? [...stanzas, ...ownNamed] : words),
     any?.flatMap((each) => wordsOfRules(each, ownNamed)),
+    wordsOfOccupants(occupant, any !== undefined || ownNamed.includes('members')),
     kind?.flatMap(wordsOfKind),
     stanza?.flatMap(wordsOfStanza),
     direction?.flatMap(wordsOfDirection),
@@ -66,6 +72,14 @@ function wordsOfRules(when: When, named: readonly Word[] = []): readonly Word[] 
     room === undefined ? undefined : [...wordsOfStanza('message'), 'rooms'],
   ];
   return words.filter((word) => rules.every((allowed) => allowed === undefined || allowed.includes(word)));
+}
+
+const membersWord: readonly Word[] = ['members'];
+
+/** `occupant` of a rule. `named`: whether absent members may match without it. */
+function wordsOfOccupants(occupant: boolean | undefined, named: boolean): readonly Word[] | undefined {
+  if (occupant === false) return membersWord;
+  return occupant === true || !named ? words.filter((word) => word !== 'members') : undefined;
 }
 
 /** The reports that a kind stands for. */
@@ -79,6 +93,11 @@ function wordOfEvent(name: string): Word {
   return words.find((word) => word === name) ?? 'message';
 }
 
+/** Copies for absent members are messages in a room, also for users who are offline. */
+function wordsOfEvent(name: string): readonly Word[] {
+  return name === 'groupchat' || name === 'offline' ? ['message', 'members'] : [wordOfEvent(name)];
+}
+
 function wordsOfKind(name: string): readonly Word[] {
   if (name === 'life') return lives;
   const word = isRoomChange(name) ? 'presence' : words.find((word) => word === name);
@@ -87,10 +106,10 @@ function wordsOfKind(name: string): readonly Word[] {
 
 function wordsOfStanza(name: string): readonly Word[] {
   if (name === 'iq') return ['iq'];
-  return name === 'presence' ? ['presence', 'status', ...lives] : ['message', 'unack'];
+  return name === 'presence' ? ['presence', 'status', ...lives] : ['message', 'unack', 'members'];
 }
 
 /** Reports count as `in`, but for `unack`, which is about the receiver of a message. */
 function wordsOfDirection(name: string): readonly Word[] {
-  return name === 'in' ? [...stanzas, 'status', ...lives] : [...stanzas, 'unack'];
+  return name === 'in' ? [...stanzas, 'status', ...lives] : [...stanzas, 'unack', 'members'];
 }

@@ -89,6 +89,8 @@ export interface Acc {
    * outside rooms and if the server does not report it.
    */
   readonly sender: string | undefined;
+  /** False: the receiver is a member of the room who is not in it, and gets nothing from the server. Undefined for all other packets. */
+  readonly occupant: boolean | undefined;
   /** Archive id (XEP-0359) assigned by the local user's archive or by the room; undefined without one. */
   readonly stanzaId: string | undefined;
   /** Time at which a delayed message was first sent (XEP-0203), RFC 3339; undefined for a live message. */
@@ -118,6 +120,8 @@ export interface Packet {
   readonly sessions: number | undefined;
   /** Of a room message, whose `from` is the room and a nickname, or of a life event: see {@link Acc.sender}. */
   readonly sender: Jid | undefined;
+  /** See {@link Acc.occupant}. */
+  readonly occupant: boolean | undefined;
   /** See {@link Acc.stanzaId}. */
   readonly stanzaId: string | undefined;
   /** Time at which the chat server saw the stanza; `receivedAt` if the server does not report it. */

@@ -16,6 +16,8 @@ export interface SeenStanza {
   readonly sessions?: number | undefined;
   /** Address of the author of a room message, as reported by the chat server. */
   readonly sender?: string | undefined;
+  /** See {@link Packet.occupant}. */
+  readonly occupant?: boolean | undefined;
   /** Time at which the chat server saw the stanza; undefined if it does not report it. */
   readonly time?: EpochMs | undefined;
   readonly bytes: number;
@@ -61,6 +63,7 @@ export function packetFrom(
     session,
     sessions,
     sender: sender && bareJid(sender.jid),
+    occupant: seen.occupant,
     stanzaId: archiveId(stanza, direction === 'in' ? from.jid.bare : to.jid.bare),
     time: seen.time ?? receivedAt,
     receivedAt,

@@ -80,6 +80,11 @@ function readTapQueues(registry: MetricRegistry, events: EventBus): void {
   gauge('event_pusher_tap_queue_items', ({ items }) => items);
   gauge('event_pusher_tap_queue_bytes', ({ bytes }) => bytes);
   gauge('event_pusher_tap_queue_fill_ratio', ({ ratio }) => ratio);
+  registry.gauge('event_pusher_tap_members_left_out', () =>
+    [...queues.values()]
+      .sort((one, other) => one.leftOut - other.leftOut)
+      .map(({ attachment, host, leftOut }) => [[attachment, host], leftOut]),
+  );
 }
 
 function countConnections(registry: MetricRegistry, events: EventBus): void {

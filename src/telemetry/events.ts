@@ -194,7 +194,10 @@ export interface Events {
    * them. Undelivered items may be lost.
    */
   'tap.mark-missing': { readonly attachment: string; readonly host: string; readonly items: number };
-  /** Fill level of a tap's queue. `stream` identifies it (host and node); at a `ratio` of 1 the tap drops items. */
+  /**
+   * Fill level of a tap's queue. `stream` identifies it (host and node); at a `ratio` of 1 the tap drops items. `leftOut`: copies for absent
+   * members that it has not made, because rooms had more members than its limit.
+   */
   'tap.queue': {
     readonly attachment: string;
     readonly host: string;
@@ -202,6 +205,7 @@ export interface Events {
     readonly items: number;
     readonly bytes: number;
     readonly ratio: number;
+    readonly leftOut: number;
   };
   /** The OAuth 2.0 server of a pool gave an access token, or with a `reason`, none. */
   'token.answered': { readonly pool: string; readonly lifetimeMs: number; readonly reason: string };

@@ -74,6 +74,11 @@ export const metricTable = {
     labels: ['attachment', 'host'],
     help: 'Used fraction of that queue; at 1 it drops the oldest unsent items.',
   },
+  event_pusher_tap_members_left_out: {
+    type: 'gauge',
+    labels: ['attachment', 'host'],
+    help: 'Copies for absent members of rooms that the tap has not made since it was loaded, because a room has more members than its limit.',
+  },
   event_pusher_archive_gaps_total: {
     type: 'counter',
     labels: ['attachment', 'host'],

@@ -140,7 +140,7 @@ test.each<[text: string, line: string]>([
   [`${pool}${handler}hold = "for ever"`, `${at}.hold: received "for ever", expected a duration such as "30s", or "forever"`],
   [
     `${pool}${handler}when = { drection = "in" }`,
-    `${at}.when.drection: received an unknown key, expected one of direction, stanza, type, kind, event, body, from, to, offline, delayed, has, sender, room, text, not, any (did you mean "direction"?)`,
+    `${at}.when.drection: received an unknown key, expected one of direction, stanza, type, kind, event, body, from, to, offline, delayed, occupant, has, sender, room, text, not, any (did you mean "direction"?)`,
   ],
   [
     `${pool}${handler}when = { kind = "mesage" }`,
@@ -174,7 +174,7 @@ test.each<[text: string, line: string]>([
   ],
   [
     `${pool}${handler}when = { not = { tpye = "chat" } }`,
-    `${at}.when.not.tpye: received an unknown key, expected one of direction, stanza, type, kind, event, body, from, to, offline, delayed, has, sender, room, text, not, any (did you mean "type"?)`,
+    `${at}.when.not.tpye: received an unknown key, expected one of direction, stanza, type, kind, event, body, from, to, offline, delayed, occupant, has, sender, room, text, not, any (did you mean "type"?)`,
   ],
   [
     `${pool}${handler}when = { not = { not = { not = { not = { not = { body = true } } } } } }`,

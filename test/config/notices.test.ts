@@ -11,6 +11,7 @@ test.each([
   ['status', 'kind = "status"', serviceLog],
   ['unack', 'event = "unack"', listener],
   ['room-left', 'event = "room-left"', listener],
+  ['absent members of rooms', 'event = "groupchat", occupant = false', listener],
   ['life', 'kind = ["life", "message"]', serviceLog],
 ])('a handler for %s without a tap gets a notice', async (waitedFor, when, attached) => {
   const { notices } = await load(`${pool}${attached}${watching(when)}`);

@@ -13,6 +13,8 @@ const presence = (attrs: string) => makePacket({ stanza: `<presence xmlns='jabbe
 
 const status: Packet = { ...presence(''), event: 'status', kind: 'status' };
 const unack: Packet = makePacket({ direction: 'out', event: 'unack', sessions: 1 });
+const heard: Packet = { ...message("type='groupchat'"), direction: 'out', sessions: 1 };
+const absent: Packet = { ...heard, occupant: false };
 const created: Packet = { ...presence(''), event: 'room-created', kind: 'life', to: makeJid('tea@rooms.localhost') };
 const inRoom = makePacket({ direction: 'out', stanza: "<message xmlns='jabber:client' type='groupchat' from='r1@rooms/al'/>" });
 const stored = makePacket({ direction: 'out', sessions: 0 });
@@ -29,6 +31,9 @@ describe('a `when`', () => {
     ['event of another stanza', { event: ['presence'] }, presence("type='chat'"), message('')],
     ['the event status', { event: ['status'] }, status, presence('')],
     ['the event unack', { event: ['unack'] }, unack, makePacket({ direction: 'out' })],
+    ['absent members', { occupant: false }, absent, heard],
+    ['occupants', { event: ['groupchat'], occupant: true }, heard, absent],
+    ['absent members or the offline', { any: [{ occupant: false }, { offline: true }] }, absent, heard],
     ['a life event', { event: ['room-created', 'room-left'] }, created, makePacket({ event: 'room-joined', kind: 'life' })],
     ['the kind of life events', { kind: ['life'] }, created, presence('')],
     ['a life event in a room', { kind: ['life'], room: ['tea@*'] }, created, { ...created, event: 'account-deleted' }],
@@ -114,11 +119,14 @@ describe('a `when`', () => {
     ['stanza, kind and direction', { stanza: ['message', 'presence'], kind: ['message', 'presence'], direction: ['in', 'out'] }],
     ['another event', { event: ['chat', 'presence'] }],
     ['offline', { event: ['offline'], offline: true }],
-    ['a report in `not`', { not: { event: ['status'] } }],
+    ['a report in `not`', { not: { event: ['status'], occupant: false } }],
+    ['occupants', { occupant: true }],
     ['a report in another alternative', { any: [{ event: ['status', 'unack'], type: ['error'] }, {}] }],
-  ] satisfies [string, When][])('that names %s matches no report', (_, when) => {
+  ] satisfies [string, When][])('that names %s matches no report and no absent member', (_, when) => {
     const rule = compileWhen(when).matches;
-    expect([rule(status), rule({ ...unack, sessions: 0 }), rule(created)]).toEqual([false, false, false]);
+    expect([rule(status), rule({ ...unack, sessions: 0 }), rule(created), rule({ ...absent, sessions: 0 })]).toEqual([
+      ...[false, false, false, false],
+    ]);
   });
 
   test('that names one report does not match the other', () => {
@@ -137,10 +145,16 @@ const readGlob = createGlobReader();
 
 /** Nested rules from the definition: single keys are compiled, their combination is not. `named`: reports that the rules around these name. */
 function oracle({ not, any, ...keys }: When, packet: Packet, named: readonly string[]): boolean {
-  const all = [...named, ...(keys.event ?? []), ...(keys.kind?.includes('status') === true ? ['status'] : [])];
+  const all = [
+    ...named,
+    ...(keys.event ?? []),
+    ...(keys.kind?.includes('status') === true ? ['status'] : []),
+    ...(keys.occupant === false ? ['absent'] : []),
+  ];
   if (!Object.entries(keys).every(([key, value]) => compileTests({ [key]: value }, readGlob).matches(packet))) return false;
-  if (not !== undefined && oracle(not, packet, ['status', 'unack'])) return false;
+  if (not !== undefined && oracle(not, packet, ['status', 'unack', 'absent'])) return false;
   if (any !== undefined) return any.some((alternative) => oracle(alternative, packet, all));
+  if (packet.occupant === false && !all.includes('absent')) return false;
   return !['status', 'unack'].includes(packet.event) || all.includes(packet.event);
 }
 

@@ -32,6 +32,13 @@ test.each<[string, When, string]>([
   ['life events in a room', { kind: ['life'], room: ['tea@*'] }, 'rooms'],
   ['life events that no tap reports so', { event: ['room-left'], direction: ['out'] }, 'message'],
   ['a kind with the name of a life event', { kind: ['room-left'] }, 'presence'],
+  ['absent members', { occupant: false }, 'members'],
+  ['absent members, and other messages', { event: ['groupchat'], any: [{ occupant: false }, { offline: true }] }, 'message members'],
+  ['absent members around alternatives', { occupant: false, any: [{ room: ['tea@*'] }, { body: true }] }, 'members'],
+  ['absent members of a room, offline', { event: ['offline'], occupant: false, room: ['tea@*'] }, 'members'],
+  ['absent members and life events', { any: [{ occupant: false, direction: ['out'] }, { kind: ['life'] }] }, 'members rooms accounts'],
+  ['occupants', { event: ['groupchat'], occupant: true }, 'message'],
+  ['excluded absent members', { event: ['groupchat'], not: { occupant: false } }, 'message'],
   ['text', { text: ['a*'] }, 'message'],
   ['rooms', { room: ['a@*'], event: ['presence', 'chat'] }, 'message'],
   ['senders', { sender: ['a@*'] }, 'message presence iq'],
@@ -65,6 +72,7 @@ test.each<[string, When, string]>([
 test.each<[string, When]>([
   ['only reports', { event: ['status', 'unack'] }],
   ['a report as a kind', { kind: ['status'] }],
+  ['absent members', { occupant: false, event: ['groupchat'] }],
   ['contradictory rules', { offline: true, direction: ['in'] }],
 ])('a handler with %s adds no direction to those of others', (_, when) => {
   expect(subscriptionOf([makeHandler(), makeHandler({ when }, own)]).dir).toBe('in');
@@ -90,10 +98,18 @@ test('without handlers the subscription is messages in both directions, the defa
 
 /** The packet as a tap reports it: the event, the kind and the number of sessions of its stanza and direction. Undefined for other stanzas. */
 function asTapped(packet: Packet): Packet | undefined {
+  const tapped = asTappedOccupant(packet);
+  const isCopy = tapped?.event === 'groupchat' && tapped.direction === 'out';
+  return tapped?.occupant === false && !isCopy ? { ...tapped, occupant: undefined } : tapped;
+}
+
+function asTappedOccupant(packet: Packet): Packet | undefined {
   const { stanza, direction, event, kind } = packet;
   const sessions = direction === 'in' ? undefined : packet.sessions;
   if (event === 'status')
-    return stanza.name === 'presence' ? { ...packet, direction: 'in', kind: 'status', sessions: undefined } : undefined;
+    return stanza.name === 'presence' && stanza.children.length === 0
+      ? { ...packet, direction: 'in', kind: 'status', sessions: undefined }
+      : undefined;
   if (event === 'unack') return stanza.name === 'message' && kind !== 'status' ? { ...packet, direction: 'out' } : undefined;
   const { name } = stanza;
   if (name === 'message')
@@ -119,8 +135,9 @@ test('every packet that matches nested rules is in the subscription', () => {
         if (packet === undefined || !matches(packet)) continue;
         matching += 1;
         const isReport = packet.event === 'status' || packet.event === 'unack';
-        expect(want.split(' ')).toContain(isReport ? packet.event : packet.stanza.name);
-        if (!isReport) expect(dir.split(' ')).toContain(packet.direction);
+        const word = packet.occupant === false ? 'members' : packet.stanza.name;
+        expect(want.split(' ')).toContain(isReport ? packet.event : word);
+        if (!isReport && packet.occupant !== false) expect(dir.split(' ')).toContain(packet.direction);
       }
     }),
     effort(600),

@@ -74,14 +74,18 @@ test('hands over life events with their room and their cause, and skips those th
   expect(chatServer.skipped).toEqual(['unknown-direction', 'unknown-direction']);
 });
 
-test('hands over the sender of a room message', async () => {
+test('hands over the sender of a room message, and whether the receiver is an absent member', async () => {
   await using chatServer = await startSource();
   await chatServer.attached();
   const heard =
     "<message xmlns='jabber:client' type='groupchat' from='hall@rooms.localhost/vee' to='bob@localhost'><body>hi</body></message>";
   chatServer.server.push(heard, { dir: 'out', sessions: 0, sender: 'alice@localhost' });
-  await eventually(() => chatServer.handed.length === 1);
-  expect(chatServer.handed[0]?.packet?.sender?.bare).toBe('alice@localhost');
+  chatServer.server.push(heard, { dir: 'out', sessions: 1, sender: 'alice@localhost', occupant: false });
+  await eventually(() => chatServer.handed.length === 2);
+  expect(chatServer.handed.map(({ packet }) => [packet?.sender?.bare, packet?.occupant])).toEqual([
+    ['alice@localhost', undefined],
+    ['alice@localhost', false],
+  ]);
 });
 
 test.each([
@@ -121,7 +125,14 @@ test('reports the fill level of the tap queue at the resume and with each remind
   await eventually(() => queues.at(-1)?.items === 1);
 
   const { bytes = 0, ...queue } = queues.at(-1) ?? {};
-  expect(queue).toEqual({ attachment: 'chat', host: 'localhost', stream: 'chat/localhost/scripted', items: 1, ratio: bytes / 10_000 });
+  expect(queue).toEqual({
+    attachment: 'chat',
+    host: 'localhost',
+    stream: 'chat/localhost/scripted',
+    items: 1,
+    ratio: bytes / 10_000,
+    leftOut: 0,
+  });
   expect(bytes).toBeGreaterThan(100);
   expect(queues[0]).toMatchObject({ items: 0, bytes: 0, ratio: 0 });
   chatServer.handed[0]?.receipt.committed();

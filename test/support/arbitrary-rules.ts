@@ -20,6 +20,7 @@ const keys = {
   event: some([...events, 'offline']),
   body: fc.boolean(),
   offline: fc.boolean(),
+  occupant: fc.boolean(),
   from: some([...jids, 'ALICE@localhost', '*@localhost', '\uff0a']),
   to: some([...jids, 'bob@*', 'b?b@localhost']),
   sender: some([...jids, 'alice@*']),
@@ -51,6 +52,7 @@ export const arbitraryPacket: fc.Arbitrary<Packet> = fc
     kind: fc.constantFrom(...kinds),
     sessions: fc.constantFrom(undefined, 0, 1),
     sender: fc.constantFrom(undefined, makeJid('bob@localhost')),
+    occupant: fc.constantFrom(undefined, undefined, false),
     host: fc.constantFrom('localhost', 'localhost', 'other', 'elsewhere'),
   })
   .map(({ name, type, payload, from, to, event, ...given }) => {

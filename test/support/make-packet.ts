@@ -20,6 +20,7 @@ export function makePacket({ stanza = chat('Hi, Bob!'), id = 'packet-1', ...give
     session: undefined,
     sessions: undefined,
     sender: undefined,
+    occupant: undefined,
     stanzaId: undefined,
     time: Date.UTC(2026, 10, 22, 10, 30, 0, 125),
     receivedAt: Date.UTC(2026, 10, 22, 10, 30, 0, 250),

@@ -55,7 +55,7 @@ test('the time of an attachment is that of its loss, not of the last try', () =>
 test('the fullest tap queue counts, and is unknown after the loss of the connection', () => {
   const { events, conditions } = startConditions();
   const queue = (stream: string, ratio: number) =>
-    events.emit('tap.queue', { attachment: 'chat', host: 'localhost', stream, items: 5, bytes: 9, ratio });
+    events.emit('tap.queue', { attachment: 'chat', host: 'localhost', stream, items: 5, bytes: 9, ratio, leftOut: 0 });
   queue('one', 0.2);
   queue('two', 0.4);
   expect([conditions.tapFill, conditions.tapQueue('chat', 'localhost')?.stream]).toEqual([0.4, 'two']);

@@ -127,14 +127,15 @@ test('counts packets lost in holes, lost queues and missing marks', async () => 
 
 test('shows the fullest queue of a host with several nodes', async () => {
   const { events, metrics } = observe();
-  const queue = { attachment: 'chat', host: 'localhost', stream: 'chat/localhost/n1', items: 40, bytes: 9000, ratio: 0.9 };
+  const queue = { attachment: 'chat', host: 'localhost', stream: 'chat/localhost/n1', items: 40, bytes: 9000, ratio: 0.9, leftOut: 3 };
   events.emit('tap.queue', { ...queue, ratio: 0.1 });
   events.emit('tap.queue', queue);
-  events.emit('tap.queue', { ...queue, stream: 'chat/localhost/n2', items: 50, bytes: 8000, ratio: 0.8 });
+  events.emit('tap.queue', { ...queue, stream: 'chat/localhost/n2', items: 50, bytes: 8000, ratio: 0.8, leftOut: 7 });
   const labels = '{attachment="chat",host="localhost"}';
   expect(await sample(metrics, `event_pusher_tap_queue_items${labels}`)).toBe(40);
   expect(await sample(metrics, `event_pusher_tap_queue_bytes${labels}`)).toBe(9000);
   expect(await sample(metrics, `event_pusher_tap_queue_fill_ratio${labels}`)).toBe(0.9);
+  expect(await sample(metrics, `event_pusher_tap_members_left_out${labels}`)).toBe(7);
 });
 
 test('counts bytes, unprepared JIDs, left lanes, commits and dead threads', async () => {

@@ -7,6 +7,7 @@
 local st = require "util.stanza";
 local jid_bare = require "util.jid".bare;
 local jid_host = require "util.jid".host;
+local rooms = module:require "rooms";
 
 local xmlns_muc = "http://jabber.org/protocol/muc";
 local xmlns_muc_user = "http://jabber.org/protocol/muc#user";
@@ -96,14 +97,10 @@ local function of_this_host(report)
 	end
 end
 
--- Only a host with mod_muc has these events. The priority: mod_muc destroys an empty room at -1 of `muc-occupant-left`.
-local observed = setmetatable({}, { __mode = "k" }); -- by the events of a host: a host that is activated again has others
-
-local function observe(host)
-	local rooms, events = module:context(host), prosody.hosts[host].events;
-	if observed[events] then return; end
-	observed[events] = true;
-	for name, report in pairs(events_of_rooms) do rooms:hook(name, tap.guarded("event of a room", of_this_host(report)), -0.5); end
+local function observe_rooms()
+	local hooks = {};
+	for name, report in pairs(events_of_rooms) do hooks[name] = tap.guarded("event of a room", of_this_host(report)); end
+	rooms.observe(hooks, -0.5); -- mod_muc destroys an empty room at -1 of `muc-occupant-left`
 end
 
 --- Accounts
@@ -122,8 +119,7 @@ end
 
 local function begin(source)
 	tap = source;
-	for host in pairs(prosody.hosts) do observe(host); end
-	module:hook_global("host-activated", observe);
+	observe_rooms();
 	module:hook("user-registered", tap.guarded("registered account", registered));
 	module:hook_global("user-deleted", tap.guarded("deleted account", deleted));
 end

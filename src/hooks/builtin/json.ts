@@ -54,6 +54,8 @@ interface PacketObject {
   /** For a room's messages and events: the bare JID of the room, and that of the occupant, or of the user who caused the event, if known. */
   readonly room: string | null;
   readonly sender: string | null;
+  /** False: the receiver is a member of the room who is not in it. */
+  readonly occupant: boolean | null;
   /** For a room's events: the affiliation of the user with the room (XEP-0045 §5.2). */
   readonly affiliation: string | null;
   /** The id of the archive (XEP-0359), and the id of the sender. */
@@ -95,6 +97,7 @@ export function packetObject(prepared: Omit<RequestPrepared, 'opts'>): PacketObj
     sessions: acc.sessions ?? null,
     room: acc.room ?? null,
     sender: acc.sender ?? null,
+    occupant: acc.occupant ?? null,
     affiliation: affiliationIn(prepared),
     stanzaId: acc.stanzaId ?? null,
     messageId: packet.attrs['id'] ?? null,

@@ -183,11 +183,11 @@ class HostFeed {
   #toPacket(item: TapItem, { epoch, h }: Mark, bytes: number): Packet | undefined {
     const content = readContent(item, this.#own);
     if (typeof content !== 'string') {
-      const { session, sessions, sender, time } = item;
+      const { session, sessions, sender, occupant, time } = item;
       const { stanza, direction, report } = content;
       const key = `${this.#stream}/${epoch}/${h}`;
       // Not with a spread, which costs more than the rest of the packet.
-      return this.#options.toPacket({ stanza, direction, report, host: this.host, session, sessions, sender, time, bytes, key });
+      return this.#options.toPacket({ stanza, direction, report, host: this.host, session, sessions, sender, occupant, time, bytes, key });
     }
     this.#options.skip(content, this.host);
     return undefined;

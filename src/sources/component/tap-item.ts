@@ -18,6 +18,8 @@ export interface TapItem {
   readonly sessions: number | undefined;
   /** Sender of a message in a room. */
   readonly sender: string | undefined;
+  /** False: the copy of a room's message for a member who is not in the room. */
+  readonly occupant: boolean | undefined;
   readonly time: EpochMs | undefined;
   /** The tap left the stanza out because it exceeds the requested size. */
   readonly tooLarge: boolean;
@@ -30,6 +32,8 @@ interface QueueFill {
   readonly items: number;
   readonly bytes: number;
   readonly ratio: number;
+  /** Copies for absent members that the tap did not make, because a room had more members than its limit. */
+  readonly leftOut: number;
 }
 
 /** A direction, and for items that report an event the kind of report. */
@@ -60,7 +64,7 @@ export function readTapItem(message: Stanza): TapItem | undefined {
   const tap = findChild(message, 'tap', tapNs);
   const seq = Number(tap?.attrs['seq']);
   if (tap === undefined || !Number.isSafeInteger(seq) || seq < 1) return undefined;
-  const { epoch, dir = '', event = '', session, sessions, sender, stamp, reason } = tap.attrs;
+  const { epoch, dir = '', event = '', session, sessions, sender, occupant, stamp, reason } = tap.attrs;
   const direction = dir === 'event' ? `event ${event}` : dir;
   const stanza = forwarded(message);
   return {
@@ -70,6 +74,7 @@ export function readTapItem(message: Stanza): TapItem | undefined {
     session,
     sessions: digits(sessions, 9),
     sender,
+    occupant: occupant === 'false' ? false : undefined,
     time: instant(stamp),
     tooLarge: reason === 'too-large' && stanza === undefined,
     stanza: stanza !== undefined && suits(sightings.get(direction)?.report, stanza) ? stanza : undefined,
@@ -94,7 +99,8 @@ export function readQueueFill(iq: Stanza): QueueFill | undefined {
   const maxBytes = digits(attrs['max-bytes'], 15);
   const maxItems = digits(attrs['max-items'], 15);
   if (items === undefined || bytes === undefined || !maxBytes) return undefined;
-  return { items, bytes, ratio: Math.max(bytes / maxBytes, items / (maxItems || Number.POSITIVE_INFINITY)) };
+  const leftOut = digits(attrs['left-out'], 15) ?? 0;
+  return { items, bytes, leftOut, ratio: Math.max(bytes / maxBytes, items / (maxItems || Number.POSITIVE_INFINITY)) };
 }
 
 /** The one stanza inside `<forwarded/>` (XEP-0297). */
