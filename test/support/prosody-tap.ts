@@ -49,6 +49,7 @@ function configuration({
   archive = true,
   disk,
   frozenSeconds,
+  maxMembers,
   resumptionSeconds,
   otherComponent,
   queueBytes,
@@ -61,6 +62,7 @@ function configuration({
     ...(frozenSeconds === undefined ? [] : [`event_pusher_tap_frozen_after = ${frozenSeconds}`]),
     ...(resumptionSeconds === undefined ? [] : [`smacks_hibernation_time = ${resumptionSeconds}`]),
     ...(queueBytes === undefined ? [] : [`event_pusher_tap_queue_bytes = ${queueBytes}`]),
+    ...(maxMembers === undefined ? [] : [`event_pusher_tap_max_members = ${maxMembers}`]),
     ...(window === undefined ? [] : [`event_pusher_tap_window = ${window}`]),
     ...(otherComponent === undefined ? [] : [`Component "${otherComponent}"`, '  component_secret = "s3cret"']),
   ].join('\n');
