@@ -29,9 +29,9 @@ export async function loadConfig(file: string, env: Environment): Promise<Config
   return configOf(await readOwn(file), env);
 }
 
-async function configOf(written: WrittenFile, env: Environment): Promise<Config> {
+async function configOf(written: WrittenFile, env: Environment, former?: NamedFiles): Promise<Config> {
   const { path, own, notices } = written;
-  const { reader, value, redacted, files } = await prepare(path, own, env);
+  const { reader, value, redacted, files } = await prepare(path, own, { env, former });
 
   reader.read(rootSchema, value, []);
   const general = reader.read(generalSchema, value['general'] ?? {}, ['general']);
@@ -55,7 +55,7 @@ async function configOf(written: WrittenFile, env: Environment): Promise<Config>
     ...service,
     notices: [...notices, ...reader.notices.map(createMask(redacted)), ...noticesOf({ attachments, handlers, hosts })],
     redacted: [...redacted, ...pools.all.flatMap(encodedCredentialsIn), ...[{ egress }, ...pools.all].flatMap(proxySecretsIn)],
-    renewed: (latest) => configOf(written, latest),
+    renewed: (latest) => configOf(written, latest, files),
     files: files.states,
   };
 }
@@ -77,7 +77,7 @@ interface Section<T> {
 
 async function loadSection<T>(file: string, env: Environment, { name, read }: Section<T>): Promise<T> {
   const { path, own } = await readOwn(file);
-  const { reader, value, redacted } = await prepare(path, { [name]: own[name] ?? {} }, env);
+  const { reader, value, redacted } = await prepare(path, { [name]: own[name] ?? {} }, { env });
   const section = read(value[name], reader);
 
   if (reader.mistakes.length > 0 || section === undefined) throw refusal(path, reader, redacted);
@@ -112,9 +112,15 @@ interface Prepared {
   readonly files: NamedFiles;
 }
 
-async function prepare(path: string, written: Table, env: Environment): Promise<Prepared> {
+interface Preparing {
+  readonly env: Environment;
+  /** Of the same configuration, when it was loaded before. */
+  readonly former?: NamedFiles | undefined;
+}
+
+async function prepare(path: string, written: Table, { env, former }: Preparing): Promise<Prepared> {
   const folder = dirname(path);
-  const files = new NamedFiles();
+  const files = new NamedFiles(former);
   const { value, mistakes, redacted } = await interpolate(written, { env, folder, files });
   return { reader: new SectionReader({ folder, files, written, mistakes: [...mistakes] }), value: asTable(value), redacted, files };
 }

@@ -15,6 +15,13 @@ export const maxWatchedFiles = 1000;
 /** Reads named files and remembers their states. */
 export class NamedFiles {
   readonly #states = new Map<string, string>();
+  /** The texts of pipes, which can be read once only: opening one again would wait for a writer. */
+  readonly #pipes: Map<string, string>;
+
+  /** `former` has read the same configuration: pipes keep the text that they had. */
+  constructor(former?: NamedFiles) {
+    this.#pipes = new Map(former === undefined ? [] : former.#pipes);
+  }
 
   get states(): FileStates {
     return this.#states;
@@ -22,14 +29,23 @@ export class NamedFiles {
 
   /** Reads a file as text. Rejects with the error of the system. The state is taken first, so that a write in between counts as a change. */
   async read(path: string): Promise<string> {
+    const piped = this.#pipes.get(path);
+    if (piped !== undefined) return piped;
     const file = await open(path);
     try {
       const found = await file.stat({ bigint: true });
-      if (found.isFile() && this.#states.size < maxWatchedFiles) this.#states.set(path, stateOf(found)); // a pipe can be read once only
-      return await file.readFile('utf8');
+      if (found.isFile()) this.#note(path, stateOf(found));
+      const text = await file.readFile('utf8');
+      if (!found.isFile()) this.#pipes.set(path, text);
+      return text;
     } finally {
       await file.close();
     }
+  }
+
+  /** The first state counts: two parts of a configuration may read the same file, and differ if it is written in between. */
+  #note(path: string, state: string): void {
+    if (this.#states.size < maxWatchedFiles && !this.#states.has(path)) this.#states.set(path, state);
   }
 }
 

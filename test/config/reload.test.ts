@@ -1,4 +1,5 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: references in the file look like templates
+import { execFileSync } from 'node:child_process';
 import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -260,6 +261,17 @@ describe('files that the configuration names', () => {
     expect(reported).toHaveLength(3);
     expect(applied.map(({ pools }) => pools[0]?.tls.key)).toEqual([renewed.key]);
     await watch.stop();
+  });
+
+  test('do not include a pipe, which keeps the text that it had at the start', async () => {
+    const file = await writeConfig(withFiles.replace(/^connection\.tls.*\n/m, ''), { token: 'first' });
+    const pipe = join(dirname(file), 'component');
+    execFileSync('mkfifo', [pipe]);
+    const [config] = await Promise.all([loadConfig(file, {}), writeFile(pipe, 'secret')]);
+    await writeFile(join(dirname(file), 'token'), 'second');
+    const renewed = await config.renewed({});
+    expect(renewed.attachments).toMatchObject([{ secret: expect.toSatisfy((secret: Secret) => secret.reveal() === 'secret') }]);
+    expect(renewed.pools[0]?.headers[0]?.value.reveal()).toBe('Bearer second');
   });
 
   test('of parts that need a restart wait for SIGHUP', async () => {
