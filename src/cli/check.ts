@@ -8,10 +8,11 @@ import { createMask, withoutSecrets } from '../config/secrets.ts';
 import type { Config } from '../config/service-config.ts';
 import { loadExits } from '../hooks/exit-modules.ts';
 import { loadHandlers } from '../hooks/load.ts';
-import { ServiceError, toError } from '../kit/errors.ts';
+import { ServiceError } from '../kit/errors.ts';
 import { requireAddon } from '../spool/addon.ts';
-import { readInfo, type SpoolInfo } from '../spool/inspect.ts';
+import type { SpoolInfo } from '../spool/inspect.ts';
 import { probeAll } from './check-online.ts';
+import { requireAddresses, requireSpool } from './check-start.ts';
 import type { Call, Command } from './command.ts';
 import { effectiveSections } from './effective-sections.ts';
 import { columns, listItem, printable } from './terminal.ts';
@@ -32,8 +33,8 @@ interface CheckOptions {
 }
 
 /**
- * Validates the configuration, loads the callback modules, and prints the effective configuration. Throws the mistakes. Exit code 1 if a
- * connection failed.
+ * Validates the configuration, loads the callback modules, tries the spool and the listeners, and prints the effective configuration. Throws
+ * what `run` would refuse. Exit code 1 if a connection failed.
  */
 async function check({ values }: Call): Promise<number> {
   requireAddon();
@@ -49,11 +50,13 @@ async function check({ values }: Call): Promise<number> {
   return probes.every(({ ok }) => ok) ? 0 : 1;
 }
 
-/** Adds warnings about the backlog on disk to the notices. */
-async function loadChecked(file: string): Promise<Config> {
+/** The configuration, with warnings about modules and the backlog on disk among its notices. Throws what `run` would refuse. */
+export async function loadChecked(file: string): Promise<Config> {
   const config = await loadConfig(file, readEnvironment());
   const handlers = await loadModules(config);
-  return { ...config, notices: [...config.notices, ...handlers.flatMap(uncalledBy), ...noticesOfSpool(config)] };
+  const ofSpool = noticesOfSpool(config);
+  await requireAddresses(config);
+  return { ...config, notices: [...config.notices, ...handlers.flatMap(uncalledBy), ...ofSpool] };
 }
 
 type LoadedHandler = Awaited<ReturnType<typeof loadHandlers>>[number];
@@ -64,20 +67,12 @@ function uncalledBy({ config: { name, callbackModule }, uncalled }: LoadedHandle
   return [`handler ${name}: ${callbackModule} exports functions that are not callbacks and are never called: ${uncalled.join(', ')}`];
 }
 
-/**
- * An unreadable spool is not a mistake: the user of `check` may have no permission to read the spool. Throws SPOOL_TOO_NEW: this version
- * cannot start with it.
- */
+/** Throws if no service could start with the spool. */
 function noticesOfSpool(config: Config): readonly string[] {
-  const { engine, path } = config.spool;
-  try {
-    const info = engine === 'sqlite' ? readInfo(path) : undefined;
-    if (info === undefined) return [];
-    return info.isOld ? [upgradeNotice(info)] : [...orphanWarnings(info.queues, config), ...info.paused.flatMap(downgradeNotice)];
-  } catch (thrown) {
-    if (thrown instanceof ServiceError && thrown.code === 'SPOOL_TOO_NEW') throw thrown;
-    return [`the backlog on disk was not checked: ${toError(thrown).message}`];
-  }
+  const info = requireSpool(config);
+  if (info === undefined) return [];
+  if (info === 'busy') return ['the backlog on disk was not checked: another process writes to the spool'];
+  return info.isOld ? [upgradeNotice(info)] : [...orphanWarnings(info.queues, config), ...info.paused.flatMap(downgradeNotice)];
 }
 
 function upgradeNotice({ path, version }: SpoolInfo): string {
@@ -93,8 +88,12 @@ function downgradeNotice(paused: string): readonly string[] {
   ];
 }
 
-/** An import error of a module may quote a secret: the message is masked, and the cause is left out. */
+/**
+ * An import error of a module may quote a secret: the message is masked, and the cause is left out. A module that ends the process would
+ * end the service's thread, too.
+ */
 async function loadModules({ handlers, attachments, redacted }: Config): Promise<readonly LoadedHandler[]> {
+  process.once('exit', failEarly);
   try {
     const loaded = await loadHandlers(handlers);
     await loadExits(attachments);
@@ -102,7 +101,14 @@ async function loadModules({ handlers, attachments, redacted }: Config): Promise
   } catch (thrown) {
     if (!(thrown instanceof ServiceError)) throw thrown;
     throw new ServiceError(thrown.code, createMask(redacted)(thrown.message));
+  } finally {
+    process.off('exit', failEarly);
   }
+}
+
+function failEarly(): void {
+  process.exitCode = 1;
+  process.stderr.write('event-pusher: a callback module ends the process while it is imported: remove its call of process.exit\n');
 }
 
 /** The same as JSON on standard output, including the mistakes. */

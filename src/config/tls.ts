@@ -50,7 +50,7 @@ export async function readTls(tls: TlsSection | undefined, path: Path, reader: S
 
   const result: PoolTls = {
     verify: tls.verify_mode !== 'none',
-    ca: await readPem(tls.cacertfile, [...path, 'cacertfile'], reader),
+    ca: await readAuthorities(tls.cacertfile, [...path, 'cacertfile'], reader),
     cert: await readPem(tls.certfile, [...path, 'certfile'], reader),
     key: await readPem(tls.keyfile, [...path, 'keyfile'], reader),
     passphrase: tls.password,
@@ -60,6 +60,16 @@ export async function readTls(tls: TlsSection | undefined, path: Path, reader: S
   };
   tryOptions(result, path, reader);
   return result;
+}
+
+/** Node ignores a file without certificates, and would then trust no backend. */
+async function readAuthorities(file: string | undefined, path: Path, reader: SectionReader): Promise<string | undefined> {
+  const text = await readPem(file, path, reader);
+  if (text !== undefined && !/^-----BEGIN (TRUSTED |X509 )?CERTIFICATE-----/m.test(text))
+    reader.mistake(path, {
+      expected: `a file with certificates in PEM (-----BEGIN CERTIFICATE-----): ${resolve(reader.folder, file ?? '')}`,
+    });
+  return text;
 }
 
 async function readPem(file: string | undefined, path: Path, reader: SectionReader): Promise<string | undefined> {

@@ -3,6 +3,7 @@ import { importProblem } from '../../pools/callback-modules.ts';
 import type { Attachment, ExitsAttachment } from '../config/service-config.ts';
 import { ServiceError } from '../kit/errors.ts';
 import { CallbackCaller, type CallerOptions } from './call.ts';
+import { importInTime } from './import-module.ts';
 
 /** The default export of a user's module. */
 export type UserFunction = (given: unknown) => unknown;
@@ -44,7 +45,7 @@ export async function loadModules(modules: readonly NamedModule[]): Promise<Read
 
 async function importFunction(url: string): Promise<UserFunction | { readonly problem: string }> {
   try {
-    const { default: main } = (await import(url)) as { readonly default?: unknown };
+    const { default: main } = (await importInTime(url)) as { readonly default?: unknown };
     if (isFunction(main)) return main;
     return {
       problem: `${url} exports ${main === undefined ? 'nothing' : `a value of type ${typeof main}`} by default, and must export a function`,

@@ -10,6 +10,7 @@ import * as json from './builtin/json.ts';
 import { createHandler } from './create-handler.ts';
 import { createGlobReader } from './globs.ts';
 import type { BuiltIn, LoadedHandler } from './handler.ts';
+import { importInTime } from './import-module.ts';
 
 /**
  * Imports the callback modules of all handlers and returns the handlers in their order. Throws CALLBACK_LOAD_FAILED with the
@@ -44,7 +45,7 @@ async function importCallbacks(module: HandlerConfig['module']): Promise<FoundCa
   }
 
   try {
-    return callbacksIn(await import(module.url));
+    return callbacksIn(await importInTime(module.url));
   } catch (thrown) {
     return { problems: [await importProblem(module.url, thrown)] };
   }

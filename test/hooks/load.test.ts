@@ -144,3 +144,11 @@ async function write(path: string, source: string): Promise<string> {
   await writeFile(path, source);
   return pathToFileURL(path).href;
 }
+
+test('an import whose top-level await does not end is given up', async () => {
+  const { importInTime } = await importBuilt<typeof import('../../src/hooks/import-module.ts')>('src/hooks/import-module.js');
+  const module = (source: string) => `data:text/javascript,${encodeURIComponent(source)}`;
+  await expect(importInTime(module('export const one = await Promise.resolve(1);'), 60_000)).resolves.toMatchObject({ one: 1 });
+  const waiting = importInTime(module('await new Promise(() => undefined); export const one = 1;'), 10);
+  await expect(waiting).rejects.toThrow('its top-level await did not end within 0.01 s');
+});

@@ -129,9 +129,7 @@ test('a directory is neither a configuration nor a spool', async () => {
     runCli(['spool', 'info', '--config', file]),
     runCli(['check', '--json', '--config', file]),
   ]);
-  expect(JSON.parse(checked.stdout).notices).toContainEqual(
-    expect.stringMatching(/^the backlog on disk was not checked: .* is a directory/),
-  );
+  expect(checked).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('is a directory: give the path of a file') });
   expect(asFile).toMatchObject({ code: 1, stderr: `event-pusher: cannot read the configuration ${dirname(file)}: it is a directory\n` });
   expect(asSpool).toMatchObject({ code: 1, stderr: expect.stringContaining('directory') });
   expect(asSpool.stderr.trimEnd().split('\n')).toHaveLength(1);

@@ -2,6 +2,7 @@
 import { chmodSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { EpochMs } from '../../kit/clock.ts';
+import { ServiceError, toError } from '../../kit/errors.ts';
 
 export interface Segment {
   /** Its name: when it was begun, or one more than the segment before it if that is later. */
@@ -47,10 +48,17 @@ export function segmentPath(folder: string, number: EpochMs): string {
   return join(folder, `${String(number).padStart(13, '0')}${suffix}`);
 }
 
-/** A history contains who writes to whom, so only the service's user may read it. */
+/** A history contains who writes to whom, so only the service's user may read it. Throws SPOOL_OPEN_FAILED. */
 export function prepareHistoryFolder(folder: string): void {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  chmodSync(folder, 0o700);
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    chmodSync(folder, 0o700);
+  } catch (cause) {
+    const remedy = 'remove what is there, or set [history] enabled = false';
+    throw new ServiceError('SPOOL_OPEN_FAILED', `cannot create the folder of the history ${folder}: ${toError(cause).message}; ${remedy}`, {
+      cause,
+    });
+  }
 }
 
 export function removeSegment({ path }: Segment): void {

@@ -37,6 +37,11 @@ export function prepareFolder(path: string, fileSystemOf: FileSystemOf = systemF
     throw new ServiceError('SPOOL_OPEN_FAILED', message, { cause });
   }
   refuseOtherThanFile(path);
+  refuseNetworkFileSystem(folder, fileSystemOf);
+}
+
+/** Throws SPOOL_NETWORK_FILE_SYSTEM with the file system's name. */
+export function refuseNetworkFileSystem(folder: string, fileSystemOf: FileSystemOf = systemFileSystemOf): void {
   const name = networkFileSystems.get(fileSystemOf(folder));
   if (name === undefined) return;
   throw new ServiceError(

@@ -11,9 +11,11 @@ import { openStore, type Store } from './store.ts';
 export function serve(opening: Opening, port: MessagePort, openOperator: OpenOperator, openJournal: () => Journal | undefined): void {
   const send = (message: FromSpoolThread) => port.postMessage(message);
 
-  const store = attempt('SPOOL_OPEN_FAILED', `cannot open the spool at ${opening.path}`, () => openStore(opening, openOperator));
-  if (store === undefined) return;
-  const journal = openJournal();
+  const opened = attempt('SPOOL_OPEN_FAILED', `cannot open the spool at ${opening.path}`, () => {
+    return { store: openStore(opening, openOperator), journal: openJournal() };
+  });
+  if (opened === undefined) return;
+  const { store, journal } = opened;
   send({ kind: 'opened', ...store.opened });
   port.on('message', (message: ToSpoolThread) => {
     attempt('SPOOL_FAILED', `the spool at ${opening.path} failed`, () => receive(store, message));
