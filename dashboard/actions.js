@@ -52,6 +52,19 @@ export function resumeHandler(pool, handler) {
   };
 }
 
+/** Ends the pause of a pool or handler that is not configured. @param {string} pool @param {string | null} handler @returns {Dialog} */
+export function endPause(pool, handler) {
+  const dialog = handler === null ? resume(pool) : resumeHandler(pool, handler);
+  const name = foreign(handler ?? pool, 60);
+  return {
+    ...dialog,
+    title: `End the pause of ${name}?`,
+    text: `Nothing is sent by this, since ${name} is not configured. If it is configured again, it sends at once.`,
+    confirm: 'End the pause',
+    done: () => `The pause of ${name} has ended.`,
+  };
+}
+
 /** @param {string} pool @param {string} handler */
 function handlerPath(pool, handler) {
   return `/pools/${encodeURIComponent(pool)}/handlers/${encodeURIComponent(handler)}`;

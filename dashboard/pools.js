@@ -1,5 +1,5 @@
 /** Pools and their handlers, worst first, with what an operator can do to them. */
-import { pause, pauseHandler, probe, resume, resumeHandler, sendTest } from './actions.js';
+import { endPause, pause, pauseHandler, probe, resume, resumeHandler, sendTest } from './actions.js';
 import { html, useState } from './view.js';
 import { ago, amount, foreign, percent, rate, span } from './words.js';
 
@@ -41,7 +41,34 @@ export function Pools({ status, now, open }) {
       visible.length < matching.length &&
       html`<button type="button" onClick=${() => setWhole(true)}>Show ${amount(matching.length - visible.length)} more pools</button>`
     }
+    ${status.removedPauses.length > 0 && html`<${RemovedPauses} pauses=${status.removedPauses} open=${open} />`}
   </section>`;
+}
+
+/** Pauses that outlived what they paused. @param {{ pauses: Status['removedPauses'], open: Open }} props */
+function RemovedPauses({ pauses, open }) {
+  return html`<article class="card notice" aria-label="Paused, but not configured">
+    <div class="empty">
+      <h3><span class="badge notice">paused</span> but not configured</h3>
+      <p>These were paused and then removed from the configuration. If they are configured again, they are still paused.</p>
+    </div>
+    <ul class="handlers">
+      ${pauses.map(({ pool, handler }) => {
+        const name = handler === null ? pool : `${pool}/${handler}`;
+        return html`<li key=${name} aria-label=${`Paused ${foreign(name, 80)}`}>
+          <div class="head">
+            <h4><span class="id">${foreign(handler ?? pool, 200)}</span> <span class="state">${handler === null ? 'pool' : `handler on ${foreign(pool, 200)}`}</span></h4>
+            ${
+              open !== undefined &&
+              html`<span class="buttons">
+                <button type="button" class="quiet" onClick=${() => open(endPause(pool, handler))}>End the pause<span class="hidden"> of ${name}</span></button>
+              </span>`
+            }
+          </div>
+        </li>`;
+      })}
+    </ul>
+  </article>`;
 }
 
 /** @param {Pool} pool @param {string} text */

@@ -61,6 +61,12 @@ export interface QueueView {
   readonly pausedUntil: EpochMs | null;
 }
 
+/** A pause that outlived what it paused: a pool, or a handler on it. */
+export interface RemovedPause {
+  readonly pool: string;
+  readonly handler: string | null;
+}
+
 export interface OrphanView extends QueueName {
   readonly waiting: number;
 }
@@ -154,6 +160,16 @@ export class Operations {
     for (const queue of queues) if (queue.pool === pool) admission?.handler(queue.handler).capacity(Number.POSITIVE_INFINITY);
     dispatcher.wake([pool]);
     return admission !== undefined;
+  }
+
+  /** Pauses of pools and handlers that are not configured: they take effect again once they are. */
+  removedPauses(): readonly RemovedPause[] {
+    const { config, spool } = this.#options;
+    const known = new Set([...config().pools.map(({ id }) => id), ...this.#queues().map(({ pool, handler }) => pausedName(pool, handler))]);
+    return spool
+      .stats()
+      .paused.filter((name) => !known.has(name))
+      .map((name) => ({ pool: name.split('/', 1)[0] ?? name, handler: name.includes('/') ? name.slice(name.indexOf('/') + 1) : null }));
   }
 
   /** Queues whose pool or handler is not configured. */

@@ -2,6 +2,8 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import type { Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { startBrowser, type TestBrowser } from '../support/browser.ts';
@@ -154,6 +156,37 @@ browserTest('pauses and resumes a pool, sends a test, and replays and deletes de
   await card.getByRole('button', { name: 'Send a test through push' }).click();
   await confirm(page, 'Send a test', /Accepted\. POST .*status 200/);
   expect(rig.backend.requests.at(-1)?.header('event-pusher-test')).toBe('1');
+});
+
+browserTest('shows pauses of pools and handlers that were removed, and ends each', async () => {
+  await using watched = await startWatched();
+  const { rig, page } = watched;
+  await rig.pusher.stop();
+  const db = new Database(join(rig.pusher.folder, 'spool.sqlite'));
+  const longName = `old-${'pool-'.repeat(30)}<b>`;
+  for (const name of ['http_pool/gone', longName]) db.prepare('INSERT INTO paused VALUES (?)').run(name);
+  db.close();
+  await rig.pusher.start();
+  await page.reload();
+
+  const pauses = page.getByRole('article', { name: 'Paused, but not configured' });
+  await pauses.getByText('handler on http_pool').waitFor();
+  expect(await pauses.getByRole('listitem').count()).toBe(2);
+  for (const width of [375, 1280]) {
+    await page.setViewportSize({ width, height: 900 });
+    await pauses.scrollIntoViewIfNeeded();
+    expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
+    expect(await findingsOf(page)).toEqual([]);
+  }
+
+  await pauses.getByRole('button', { name: 'End the pause of http_pool/gone' }).click();
+  await page.getByRole('dialog').getByText('The same in a terminal').click();
+  expect(await page.getByRole('dialog').innerText()).toContain('event-pusher pools resume http_pool/gone');
+  await confirm(page, 'End the pause', 'The pause of gone has ended.');
+  await pauses.getByText('handler on http_pool').waitFor({ state: 'detached' });
+  await pauses.getByRole('button', { name: 'End the pause of old-' }).click();
+  await confirm(page, 'End the pause', /^The pause of old-.* has ended/);
+  await pauses.waitFor({ state: 'detached' });
 });
 
 browserTest('finds an event by user and by id, shows its timeline, and sends or drops it', async () => {

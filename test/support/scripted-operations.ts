@@ -48,6 +48,7 @@ export function scriptOperations(spool: Pick<Spool, 'replay'>): ScriptedOperatio
       return true;
     },
     probe: (pool) => pool === 'pool',
+    removedPauses: () => [],
     orphans: () => operations.orphaned,
     moveOrphans: async (from, to) => {
       if (!isSame(to, { pool: 'pool', handler: 'push' })) throw new ServiceError('UNKNOWN_QUEUE', `no handler "${to.handler}"`);

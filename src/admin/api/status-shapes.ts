@@ -132,6 +132,9 @@ export const statusShape = z.object({
   pools: z.array(poolShape).describe('Worst first.'),
   hosts: z.array(hostShape).describe('Worst first.'),
   orphaned: count,
+  removedPauses: addedLater(z.array(z.object({ pool: z.string(), handler: z.string().nullable() })), []).describe(
+    'Pauses of pools (`handler` null) and of handlers that are not configured; `resume` ends them.',
+  ),
   reload: z.object({ at: time, result: z.enum(['applied', 'refused', 'restart']), reason: z.string() }).nullable(),
 });
 

@@ -50,7 +50,7 @@ type Status = z.input<typeof statusShape>;
 const recentSeconds = 10;
 
 function statusView(facts: Facts, { newest, points }: ReturnType<StatusBoard['history']>): Omit<Status, 'caller'> {
-  const { now, startedAt, flow, spool, history, orphaned, reload } = facts;
+  const { now, startedAt, flow, spool, history, orphaned, removedPauses, reload } = facts;
   const { bytes, maxBytes, writable, reason, fullInMs } = spool;
   const verdict = verdictOf(facts);
   return {
@@ -64,6 +64,7 @@ function statusView(facts: Facts, { newest, points }: ReturnType<StatusBoard['hi
     pools: facts.pools.map((pool) => poolView(pool, verdict)).toSorted(byTrouble),
     hosts: facts.hosts.toSorted((one, other) => Number(one.state === 'attached') - Number(other.state === 'attached')).map(hostView),
     orphaned,
+    removedPauses: [...removedPauses],
     reload: reload === null ? null : { ...reload, at: rfc3339(reload.at) },
   };
 }

@@ -10,7 +10,7 @@ import type { PoolView, QueueView, ServiceOperations } from '../operations.ts';
 import type { Facts, HostFacts, PoolFacts, QueueFacts, SpoolFacts } from './facts.ts';
 
 export interface StatusSources {
-  readonly operations: Pick<ServiceOperations, 'orphans' | 'pools'>;
+  readonly operations: Pick<ServiceOperations, 'orphans' | 'pools' | 'removedPauses'>;
   readonly conditions: Conditions;
   readonly flow: Pick<Flow, 'columns' | 'mean' | 'newest' | 'queue'>;
   readonly health: Pick<Health, 'draining' | 'hosts'>;
@@ -62,6 +62,7 @@ export class StatusBoard {
       pools: operations.pools().map((pool) => this.#poolFacts(pool, showError)),
       hosts: this.#hostFacts(now),
       orphaned: operations.orphans().reduce((sum, { waiting }) => sum + waiting, 0),
+      removedPauses: operations.removedPauses(),
       reload: conditions.lastReload ?? null,
     };
   }

@@ -18,6 +18,8 @@ export interface Facts {
   readonly hosts: readonly HostFacts[];
   /** Deliveries whose pool or handler is not configured. */
   readonly orphaned: number;
+  /** Pauses of pools and handlers that are not configured. */
+  readonly removedPauses: readonly { readonly pool: string; readonly handler: string | null }[];
   readonly reload: ReloadFacts | null;
 }
 

@@ -16,6 +16,7 @@ export function makeFacts(changes: Partial<Facts> = {}): Facts {
     pools: [makePool()],
     hosts: [makeHost()],
     orphaned: 0,
+    removedPauses: [],
     reload: null,
     ...changes,
   };
