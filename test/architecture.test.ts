@@ -75,6 +75,7 @@ const floors: Readonly<Record<string, readonly string[]>> = {
     'src/spool/erase-stopped.ts',
     'src/spool/inspect.ts',
     'src/spool/postgres/inspect.ts',
+    'src/spool/usable.ts',
     'src/config',
     'src/hooks/exit-modules.ts',
     'src/hooks/load.ts',

@@ -11,8 +11,9 @@ import { loadHandlers } from '../hooks/load.ts';
 import { ServiceError } from '../kit/errors.ts';
 import { requireAddon } from '../spool/addon.ts';
 import type { SpoolInfo } from '../spool/inspect.ts';
+import { requireUsable } from '../spool/usable.ts';
+import { requireAddresses } from './check-addresses.ts';
 import { probeAll } from './check-online.ts';
-import { requireAddresses, requireSpool } from './check-start.ts';
 import type { Call, Command } from './command.ts';
 import { effectiveSections } from './effective-sections.ts';
 import { columns, listItem, printable } from './terminal.ts';
@@ -69,7 +70,7 @@ function uncalledBy({ config: { name, callbackModule }, uncalled }: LoadedHandle
 
 /** Throws if no service could start with the spool. */
 function noticesOfSpool(config: Config): readonly string[] {
-  const info = requireSpool(config);
+  const info = requireUsable(config.spool, { hasHistory: config.history.enabled });
   if (info === undefined) return [];
   if (info === 'busy') return ['the backlog on disk was not checked: another process writes to the spool'];
   return info.isOld ? [upgradeNotice(info)] : [...orphanWarnings(info.queues, config), ...info.paused.flatMap(downgradeNotice)];

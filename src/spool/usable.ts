@@ -1,19 +1,43 @@
 /** Whether a service could open the spool, found without opening it: nothing is created that stays. */
 import { accessSync, constants, lstatSync, mkdtempSync, rmdirSync, type Stats, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import Database from 'better-sqlite3';
 import type { SpoolConfig } from '../config/config.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
 import { historyFolder } from './history/segments.ts';
+import { readInfo, type SpoolInfo } from './inspect.ts';
+import { damageText, isDamage } from './sqlite/errors.ts';
 import { refuseNetworkFileSystem, refuseOtherThanFile } from './sqlite/file.ts';
 
 /** Files that SQLite and the service keep next to the spool. */
 const sideFiles = ['.lock', '.count', '-wal', '-shm'];
 
 /**
+ * Contents of the spool's file, if there is one, and `busy` while another process keeps it locked. Throws SPOOL_OPEN_FAILED, SPOOL_TOO_NEW,
+ * SPOOL_NETWORK_FILE_SYSTEM or SPOOL_DAMAGED if a service of the same user could not start with the spool.
+ */
+export function requireUsable(spool: SpoolConfig, history: { readonly hasHistory: boolean }): SpoolInfo | 'busy' | undefined {
+  refuseUnusable(spool, history);
+  try {
+    return spool.engine === 'sqlite' ? readInfo(spool.path) : undefined;
+  } catch (thrown) {
+    const { cause } = toError(thrown);
+    if (isBusy(cause)) return 'busy';
+    if (isDamage(cause))
+      throw new ServiceError('SPOOL_DAMAGED', `cannot use the spool at ${spool.path}: ${damageText(toError(cause).message)}`);
+    throw thrown;
+  }
+}
+
+function isBusy(cause: unknown): boolean {
+  return cause instanceof Database.SqliteError && cause.code.startsWith('SQLITE_BUSY');
+}
+
+/**
  * Throws SPOOL_OPEN_FAILED or SPOOL_NETWORK_FILE_SYSTEM if a service of the same user could not open the spool's file or its history. The
  * contents of the file, and its lock, are left to others.
  */
-export function refuseUnusable({ engine, path }: SpoolConfig, { hasHistory }: { readonly hasHistory: boolean }): void {
+function refuseUnusable({ engine, path }: SpoolConfig, { hasHistory }: { readonly hasHistory: boolean }): void {
   if (engine !== 'sqlite') return;
   refuseFolder(dirname(path));
   refuseOtherThanFile(path);

@@ -1,34 +1,9 @@
-/** What a start of the service needs of this machine, apart from the configuration and its modules. */
+/** The addresses that a start of the service needs. */
 import { createServer } from 'node:net';
-import Database from 'better-sqlite3';
 import type { Config } from '../config/service-config.ts';
-import { ServiceError, toError } from '../kit/errors.ts';
+import { ServiceError } from '../kit/errors.ts';
 import { listenProblem } from '../kit/http-listener.ts';
 import { createDeferred } from '../kit/lifecycle.ts';
-import { readInfo, type SpoolInfo } from '../spool/inspect.ts';
-import { damageText, isDamage } from '../spool/sqlite/errors.ts';
-import { refuseUnusable } from '../spool/usable.ts';
-
-/**
- * Contents of the spool's file, if there is one that no service is writing just now. Throws SPOOL_OPEN_FAILED, SPOOL_TOO_NEW or
- * SPOOL_NETWORK_FILE_SYSTEM or SPOOL_DAMAGED if a service of the same user could not start with the spool.
- */
-export function requireSpool({ spool, history }: Config): SpoolInfo | 'busy' | undefined {
-  refuseUnusable(spool, { hasHistory: history.enabled });
-  try {
-    return spool.engine === 'sqlite' ? readInfo(spool.path) : undefined;
-  } catch (thrown) {
-    const { cause } = toError(thrown);
-    if (isBusy(cause)) return 'busy';
-    if (isDamage(cause))
-      throw new ServiceError('SPOOL_DAMAGED', `cannot use the spool at ${spool.path}: ${damageText(toError(cause).message)}`);
-    throw thrown;
-  }
-}
-
-function isBusy(cause: unknown): boolean {
-  return cause instanceof Database.SqliteError && cause.code.startsWith('SQLITE_BUSY');
-}
 
 interface Address {
   readonly listen: { readonly host: string; readonly port: number };
