@@ -84,7 +84,7 @@ export async function ejabberdTap(): Promise<EjabberdTap> {
 
 /** Options that disturb the process of the queue; the fixture documents them. */
 export function inTrouble(
-  kind: 'crashing' | 'diskless' | 'killing' | 'silenced' | 'stalled' | 'unreachable' | 'writerless',
+  kind: 'busy' | 'crashing' | 'diskless' | 'killing' | 'silenced' | 'stalled' | 'unreachable' | 'writerless',
 ): Pick<TappedEjabberdOptions, 'modules'> {
   return { modules: { mod_tap_trouble: { kind } } };
 }

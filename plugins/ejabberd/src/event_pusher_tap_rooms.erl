@@ -148,12 +148,16 @@ muc_process_iq(#iq{type = set, from = From, sub_els = [#muc_admin{items = Items}
             {Jid, mod_muc_room:get_affiliation(Jid, Room), Reason}
          || #muc_item{jid = #jid{} = Jid, affiliation = Affiliation, reason = Reason} <- Items, Affiliation /= undefined
         ],
-        Before == [] orelse gen_server:cast(worker(Host), {compare, self(), From, Before})
+        (Before == [] orelse not is_in_charge(From, Room)) orelse gen_server:cast(worker(Host), {compare, self(), From, Before})
     end),
     IQ;
 muc_process_iq(IQ, Room) ->
     seen(Room, none),
     IQ.
+
+%% Any user may send a request, which the room then refuses; its state, which is copied for a comparison, may have many megabytes.
+is_in_charge(User, Room) ->
+    lists:member(mod_muc_room:get_affiliation(User, Room), [owner, admin]).
 
 seen(#state{host = Rooms} = Room, Entering) ->
     Before = get(?SEEN),
