@@ -258,34 +258,42 @@ muc_filter_message(Packet, _Room, _Nick) ->
     Packet.
 
 pass_on(#message{from = From} = Packet, Nick, #state{jid = Jid} = Room, #intake{host = Host, shared = Shared}) ->
+    Reached = reached(Packet, Host, Room),
     {Listed, Unlisted} = members(Host, Room),
-    Absent = maps:keys(maps:without(occupants(Host, Room), Listed)),
+    Absent = maps:keys(maps:without(Reached, Listed)),
+    atomics:add(Shared, ?LEFT_OUT, Unlisted - reached_unlisted(Unlisted, Reached, Listed, {Host, Room})),
     Heard = xmpp:set_from(xmpp:remove_subtag(Packet, #nick{}), jid:replace_resource(Jid, Nick)),
-    Routed = receivers(Packet, Room),
-    Missed = [User || User <- Absent, not is_map_key({User, Host, <<>>}, Routed)],
-    Count = length(Missed),
-    case Missed == [] orelse atomics:add_get(Shared, ?COPIES, Count) of
-        true ->
-            atomics:add(Shared, ?LEFT_OUT, Unlisted);
+    Absent == [] orelse hand_over({copy, Heard, jid:remove_resource(From), Absent}, length(Absent), {Host, Shared}).
+
+hand_over(Copies, Count, {Host, Shared}) ->
+    case atomics:add_get(Shared, ?COPIES, Count) of
         Waiting when Waiting =< ?MOST_COPIES ->
-            atomics:add(Shared, ?LEFT_OUT, Unlisted),
-            gen_server:cast(worker(Host), {copy, Heard, jid:remove_resource(From), Missed});
+            gen_server:cast(worker(Host), Copies);
         _ ->
             atomics:sub(Shared, ?COPIES, Count),
-            atomics:add(Shared, ?LEFT_OUT, Unlisted + Count)
+            atomics:add(Shared, ?LEFT_OUT, Count)
     end.
 
-%% MUC/Sub: subscribers to whom the room sends the message, in the room or not.
-receivers(#message{subject = Subject}, #state{muc_subscribers = #muc_subscribers{subscriber_nodes = Nodes}}) ->
+%% The users of a virtual host to whom the room sends the message: its occupants, and the subscribers (MUC/Sub), in the room or not.
+reached(#message{subject = Subject}, Host, #state{users = Users, muc_subscribers = #muc_subscribers{subscriber_nodes = Nodes}}) ->
     Node =
         case Subject of
             [] -> ?NS_MUCSUB_NODES_MESSAGES;
             _ -> ?NS_MUCSUB_NODES_SUBJECT
         end,
-    maps:get(Node, Nodes, #{}).
+    Jids = maps:keys(Users) ++ maps:keys(maps:get(Node, Nodes, #{})),
+    lists:usort([User || {User, Server, _} <- Jids, Server == Host]).
 
-occupants(Host, #state{users = Users}) ->
-    [User || {User, Server, _} <- maps:keys(Users), Server == Host].
+reached_unlisted(0, _Reached, _Listed, _Where) ->
+    0;
+reached_unlisted(_Unlisted, Reached, Listed, {Host, #state{affiliations = Affiliations}}) ->
+    length([
+        User
+     || User <- Reached, not is_map_key(User, Listed), is_member(maps:get({User, Host, <<>>}, Affiliations, none))
+    ]).
+
+is_member({Affiliation, _Reason}) -> is_member(Affiliation);
+is_member(Affiliation) -> Affiliation == member orelse Affiliation == admin orelse Affiliation == owner.
 
 %% The members of a room on a virtual host, up to a limit, and the number of further ones. The same map is compared at once.
 members(Host, #state{affiliations = Affiliations}) ->
@@ -304,14 +312,11 @@ keep_members(Host, Affiliations, Others) ->
     put(?MEMBERS, {Affiliations, Others#{Host => Members}}),
     Members.
 
-with_member(Jid, {Affiliation, _Reason}, Known, Limit) ->
-    with_member(Jid, Affiliation, Known, Limit);
-with_member({User, Host, <<>>}, Affiliation, {Listed, Unlisted}, {Host, Most}) when
-    User /= <<>>, Affiliation == member orelse Affiliation == admin orelse Affiliation == owner
-->
-    case map_size(Listed) < Most of
-        true -> {Listed#{User => []}, Unlisted};
-        false -> {Listed, Unlisted + 1}
+with_member({User, Host, <<>>}, Affiliation, {Listed, Unlisted} = Known, {Host, Most}) when User /= <<>> ->
+    case {is_member(Affiliation), map_size(Listed) < Most} of
+        {false, _} -> Known;
+        {true, true} -> {Listed#{User => []}, Unlisted};
+        {true, false} -> {Listed, Unlisted + 1}
     end;
 with_member(_Jid, _Affiliation, Known, _Limit) ->
     Known.
