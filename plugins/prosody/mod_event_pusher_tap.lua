@@ -38,8 +38,8 @@
 -- The queue is in memory: it survives the component's connection and a reload of this module, and a restart of the server
 -- only if it is kept on disk (disk.lib.lua). The epoch identifies the queue. A server that is stopped cleanly passes its
 -- epoch and last number to the next start, so that unacknowledged items are a hole of known size. When the queue is full,
--- unsent presence and iq are dropped first, oldest first, then the oldest unsent messages. The numbers of dropped items are
--- not used again, so that the component sees the hole. Items in flight are not dropped, and nothing more is sent while they
+-- unsent presence, iq and copies for absent members are dropped first, oldest first, then the oldest unsent messages. Their
+-- numbers are not used again, so that the component sees the hole. Items in flight are not dropped, and nothing more is sent while they
 -- take more than half of the bytes.
 
 local st = require "util.stanza";
@@ -97,7 +97,7 @@ set_wanted("message");
 local queue = {
 	epoch = uuid_generate();
 	items = {}; -- XML by sequence number; dropped and acknowledged numbers are empty
-	minor = {}; -- the ones that are presence or iq
+	minor = {}; -- the ones that are presence, iq, or copies for absent members
 	unsent_minors = { first = 1, last = 0 }; -- their sequence numbers, oldest first
 	seq = 0; -- the number of the last item
 	acked = 0; -- items up to here are acknowledged or dropped
@@ -388,7 +388,8 @@ local function enqueue(stanza, to, dir, marks)
 	append(item, stanza.name ~= "message" and dir ~= "event");
 end
 
--- Returns a function that queues a copy of a message for a user to whom it is not routed. The copies differ in a few words.
+-- Returns a function that queues a copy of a message for a user to whom it is not routed. The copies differ in a few words. A full
+-- queue drops them before messages: one message may have hundreds, and any user can make others members of a room.
 local function copies_of(stanza, marks)
 	used = 0;
 	add_attributes(stanza.attr, nil, of_client);
@@ -397,10 +398,10 @@ local function copies_of(stanza, marks)
 	return function (to, clients)
 		local seq = string.format("%d", queue.seq + 1);
 		local head = before_item .. seq .. before_seq .. seq .. "' epoch='" .. queue.epoch .. "' dir='out' occupant='false'";
-		if not is_whole then return append(head .. " stamp='" .. stamped .. "' reason='too-deep'/></message>"); end
+		if not is_whole then return append(head .. " stamp='" .. stamped .. "' reason='too-deep'/></message>", true); end
 		local item = head .. " sessions='" .. clients .. "'" .. marks .. " stamp='" .. stamped .. before_stanza
 			.. "<message xmlns='jabber:client' to='" .. escaped(to) .. "'" .. behind_to .. after_stanza;
-		append(#item > max_item and without_stanza(item) or item);
+		append(#item > max_item and without_stanza(item) or item, true);
 	end;
 end
 

@@ -53,6 +53,27 @@ export function copiesForAbsentMembers(server: TapServer): void {
       await say(alice, 'only for carol');
       expect(inShort(await pusher.item())).toBe('carol, absent: only for carol (0)');
     });
+
+    test('are dropped before messages when the queue is full: any user can make as many members as there are accounts', async () => {
+      await using chat = await server.start({ rooms: 'rooms.localhost', queueBytes: Math.round(5.5 * server.messageBytes) });
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+      await enter(alice, tea);
+      for (const user of ['bob', 'carol']) await affiliate(alice, `${user}@localhost`, 'member');
+      const request = { h: 0, want: 'message members', dir: 'out' };
+      await using pusher = await connectTapPusher(chat.component);
+      const { epoch = '' } = await pusher.request({ ...request, epoch: '' });
+      await pusher.cut();
+      await chat.lostComponent();
+      alice.sendChat('carol@localhost', `kept ${'x'.repeat(2000)}`);
+      for (const number of [1, 2]) await say(alice, `tea ${number} ${'x'.repeat(2000)}`); // with two copies each
+
+      await using back = await connectTapPusher(chat.component);
+      await back.request({ ...request, epoch });
+      const isOurs = ({ stanza }: TappedItem) => /^(kept|tea)/.test(stanza?.text('body') ?? '');
+      let item = await back.item();
+      while (!isOurs(item)) item = await back.item();
+      expect(item.stanza?.text('body')).toMatch(/^kept/);
+    });
   });
 }
 

@@ -117,6 +117,9 @@ pack(Packet, Attrs, #intake{shared = Shared, wrapper_bytes = Wrapper}) ->
     Packed = event_pusher_tap_item:pack(Packet, Attrs, {atomics:get(Shared, ?MAX_ITEM), Wrapper}),
     {bytes(Packed), Packed}.
 
+%% A message in a room may have a thousand copies for absent members, and any user can make others members: a full queue drops them
+%% before messages.
+rank(#message{}, [_, {<<"occupant">>, _} | _]) -> minor;
 rank(#message{}, _Attrs) -> message;
 rank(_, [{<<"dir">>, <<"event">>} | _]) -> message;
 rank(_, _Attrs) -> minor.

@@ -1,6 +1,6 @@
 %% event_pusher_tap_queue: the numbered items of one virtual host that are not yet acknowledged. Pure.
 %%
-%% Messages and minor items (presence, iq, status) are kept separately, because minor ones are dropped first; the lowest number
+%% Messages and minor items (presence, iq, status, copies) are kept separately, because minor ones are dropped first; the lowest number
 %% of both is sent next. The number of a dropped item is not used again.
 
 -module(event_pusher_tap_queue).
