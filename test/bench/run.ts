@@ -13,6 +13,7 @@ import { laneRows, measureLane, measureRoom } from './lane.ts';
 import { causeTable, latencyRows, measureLatencies } from './latency.ts';
 import { manyHandlersRows, measureManyHandlers } from './many-handlers.ts';
 import { manyPoolsRows, measureManyPools } from './many-pools.ts';
+import { measureMembers, membersRows } from './members.ts';
 import { mixedFaults, soak, soakRows } from './soak.ts';
 import { type Row, rowsTable } from './table.ts';
 import { measureTap, tapRows } from './tap.ts';
@@ -56,6 +57,7 @@ const parts: Readonly<Record<string, () => Promise<Result>>> = {
   pools: async () => ({ rows: manyPoolsRows(await measureManyPools({ pools: 44, events: 20_000 })) }),
   soak: async () => ({ rows: soakRows(await soak(mixedFaults, { seconds: 30 })) }),
   tap: async () => ({ rows: tapRows(await measureTap({ rounds: 3, seconds: 4 })) }),
+  members: async () => ({ rows: membersRows(await measureMembers({ members: 1000, present: 10, messages: 30 })) }),
   gate: async () => ({ rows: gateRows(await measureGate({ seconds: 4 })) }),
 };
 

@@ -1,4 +1,5 @@
 import { losesNothingWhenKilled } from '../conformance/tap-crash.ts';
+import { losesNoCopyWhenKilled } from '../conformance/tap-members-crash.ts';
 import { ejabberdTap } from '../support/ejabberd-tap.ts';
 import { prosodyTap } from '../support/prosody-tap.ts';
 
@@ -7,3 +8,8 @@ const extent = { total: Number(CRASH_MESSAGES), kills: Number(CRASH_KILLS) };
 
 losesNothingWhenKilled(await prosodyTap(), extent);
 losesNothingWhenKilled(await ejabberdTap(), extent);
+
+const inRoom = { total: Math.ceil(extent.total / 50), kills: Math.ceil(extent.kills / 2) };
+
+losesNoCopyWhenKilled(await prosodyTap(), inRoom);
+losesNoCopyWhenKilled(await ejabberdTap(), inRoom);
