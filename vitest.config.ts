@@ -4,7 +4,7 @@ import { ServersFirst } from './test/support/servers-first.ts';
 /** Tests that download Debian packages and take minutes. */
 const onRequest = [
   ...(process.env['CONTAINERS'] === '1' ? [] : ['test/deploy/container-run.test.ts']),
-  ...(process.env['DEBIAN_PACKAGE'] === '1' ? [] : ['test/deploy/debian.test.ts']),
+  ...(process.env['DEBIAN_PACKAGE'] === '1' ? [] : ['test/deploy/debian.test.ts', 'test/deploy/systemd-run.test.ts']),
 ];
 
 export default defineConfig({
