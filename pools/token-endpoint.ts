@@ -3,7 +3,6 @@
  * are dialled, time and size are limited, and no redirect is followed, so that the secret goes to the configured endpoint only.
  */
 import { lookup as systemLookup } from 'node:dns';
-import { rootCertificates } from 'node:tls';
 import { clientCredentials } from '../src/kit/client-credentials.ts';
 import type { Resolve } from '../src/kit/dial-tcp.ts';
 import { asObject, readJson } from '../src/kit/json.ts';
@@ -16,6 +15,7 @@ import { destinationRefused, guardDestination, guarded } from './destination-gua
 import { connectThrough } from './egress.ts';
 import { Exchange, type ExchangeContext } from './exchange.ts';
 import type { NewWorker } from './http-client.ts';
+import { tokenTls } from './token-tls.ts';
 
 interface EndpointParts {
   readonly context: Pick<ExchangeContext, 'clock' | 'deadlines'>;
@@ -59,7 +59,7 @@ export class TokenEndpoint {
     const { egress } = this.#settings;
     const guard = guardDestination({ origin, allow: [this.#url.host], ownOrigin: origin }, egress.allow);
     if (guard.refusal !== undefined) throw destinationRefused(guard.refusal);
-    const dial = createDial({ origin, tls: tlsOf(this.#settings) }, guarded(resolve, guard), connectThrough(egress, resolve));
+    const dial = createDial({ origin, tls: tokenTls(this.#settings.tls) }, guarded(resolve, guard), connectThrough(egress, resolve));
     const worker = (await workersFor(origin))(new Connection(dial));
     return new Promise((conclude) => {
       const settings = { callTimeoutMs: limitMs, requestTimeoutMs: limitMs, maxResponseBytes: MAX_ANSWER_BYTES };
@@ -91,12 +91,6 @@ export class TokenEndpoint {
 
 /** A request for a token belongs to no delivery. */
 const noDelivery = '' as DeliveryId;
-
-/** Public authorities, and those of the pool. The pool's client certificate and server name are meant for the backend only. */
-function tlsOf({ tls }: EndpointSettings): PoolThreadSettings['tls'] {
-  const ca = tls.ca === undefined ? undefined : [...rootCertificates, tls.ca].join('\n');
-  return { ...tls, verify: true, ca, cert: undefined, key: undefined, passphrase: undefined, serverName: undefined };
-}
 
 /** The token, or why there is none. */
 function readOutcome(outcome: HttpOutcome): TokenAnswer | string {

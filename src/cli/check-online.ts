@@ -1,29 +1,16 @@
 /** `check --online`: connects to each chat server and each backend, without sending anything that a user or backend would notice. */
 import { createServer } from 'node:net';
-import { TLSSocket } from 'node:tls';
 import { z } from 'zod';
-import { createDial } from '../../pools/connection.ts';
-import { connectThrough } from '../../pools/egress.ts';
-import type { ComponentAttachment, PoolConfig } from '../config/config.ts';
+import type { ComponentAttachment } from '../config/config.ts';
 import { createMask } from '../config/secrets.ts';
 import type { Attachment, Config } from '../config/service-config.ts';
-import { systemClock, systemTimers, within } from '../kit/clock.ts';
+import { systemClock, systemTimers } from '../kit/clock.ts';
 import { dialTcp } from '../kit/dial-tcp.ts';
-import { messageOf, toError } from '../kit/errors.ts';
 import { createDeferred } from '../kit/lifecycle.ts';
 import { ComponentStream } from '../sources/component/stream.ts';
 import { reachableAddress } from './admin-client.ts';
-
-/** The result of one connection. */
-export interface Probe {
-  /** `attachment chat at xmpp://127.0.0.1:5347`, `pool http_pool at http://127.0.0.1:8000` */
-  readonly name: string;
-  readonly ok: boolean;
-  readonly detail: string;
-}
-
-/** Limit of each probe, ms. */
-const probeTimeoutMs = 10_000;
+import { adviceAboutDatabase, type Finding, type Probe, probe, probeTimeoutMs } from './probe.ts';
+import { probeBackends } from './probe-backends.ts';
 
 /**
  * All probes, in the order of the configuration. The attachments of a service that runs at the admin address are not connected again, because
@@ -32,9 +19,15 @@ const probeTimeoutMs = 10_000;
 export async function probeAll(config: Config): Promise<readonly Probe[]> {
   const running = await readinessOf(config.admin);
   const attachments = running ?? config.attachments.flatMap(probesOf);
-  const pools = config.pools.filter(({ origin }) => origin !== '').map((pool) => probeBackend(pool.id, pool));
   const mask = createMask(config.redacted);
-  return Promise.all([...attachments, ...pools].map(async (probe) => masked(await probe, mask)));
+  return Promise.all([...attachments, ...probeBackends(config), ...probeSpool(config)].map(async (probe) => masked(await probe, mask)));
+}
+
+/** Loads the driver of PostgreSQL, which files do not need. */
+function probeSpool({ spool: { postgres } }: Config): readonly Promise<Probe>[] {
+  if (postgres === undefined) return [];
+  const finding = import('../spool/postgres/inspect.ts').then(({ tryDatabase }) => tryDatabase(postgres));
+  return [probe('the spool in PostgreSQL', finding, adviceAboutDatabase)];
 }
 
 const readiness = z.object({ checks: z.array(z.object({ name: z.string(), ready: z.boolean(), reason: z.string() })) });
@@ -78,21 +71,6 @@ function probesOf(attachment: Attachment): readonly Promise<Probe>[] {
       return [probe(`attachment ${attachment.name}`, probeListen(attachment.listen))];
     default:
       return attachment satisfies never;
-  }
-}
-
-/** Resolves with what was found; rejects with what failed. */
-type Finding = Promise<string>;
-
-/** `advise` says what to do about the code of an error, which is `TIMEOUT` if there was no answer. */
-async function probe(name: string, finding: Finding, advise: (code: string) => string = () => ''): Promise<Probe> {
-  const failed = (reason: string, code: string): Probe => ({ name, ok: false, detail: [reason, advise(code)].filter(Boolean).join(': ') });
-  try {
-    const isInTime = await within(finding, probeTimeoutMs, systemTimers);
-    return isInTime ? { name, ok: true, detail: await finding } : failed(`no answer within ${probeTimeoutMs / 1000} s`, 'TIMEOUT');
-  } catch (thrown) {
-    const error = toError(thrown);
-    return failed(messageOf(error), 'code' in error ? String(error.code) : '');
   }
 }
 
@@ -145,43 +123,3 @@ function probeListen({ host, port }: { readonly host: string; readonly port: num
     .listen({ host, port }, () => server.close(() => found.resolve(`${host}:${port} is free`)));
   return found.promise;
 }
-
-function probeBackend(pool: string, settings: BackendSettings): Promise<Probe> {
-  const found = createDeferred<string>();
-  const connect = connectThrough({ ...settings.egress, proxy: settings.egress.proxy?.reveal() });
-  const handle = createDial(
-    settings,
-    undefined,
-    connect,
-  )((error, socket) => {
-    if (error !== undefined) return found.reject(error);
-    socket.on('error', () => undefined); // the connection has served its purpose
-    found.resolve(socket instanceof TLSSocket ? `connected with ${socket.getProtocol()}` : 'connected');
-  });
-  return probe(`pool ${pool} at ${settings.origin}`, found.promise, adviceAboutBackend).finally(() => handle.destroy());
-}
-
-type BackendSettings = Pick<PoolConfig, 'egress' | 'origin' | 'tls'>;
-
-/** What to do if the connection to a backend fails with this code of the system, of DNS, or of TLS. */
-function adviceAboutBackend(code: string): string {
-  if (/^CERT_(NOT_YET_VALID|HAS_EXPIRED)$/.test(code)) return 'renew the certificate, or correct the clock of this machine';
-  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
-    return 'use a name of the certificate in connection.host, or give it as connection.tls.server_name_indication.host';
-  if (/SELF_SIGNED|UNABLE_TO_(GET_ISSUER|VERIFY)|CERT/.test(code)) return 'name the authority that signed it in connection.tls.cacertfile';
-  if (/^(EPROTO|ERR_SSL)/.test(code)) return 'if the backend does not speak TLS, use http:// in connection.host';
-  return adviceAboutNetwork.get(code) ?? '';
-}
-
-const adviceAboutNetwork = new Map([
-  ['ADDRESS_REFUSED', 'correct connection.host; if the address is meant, list it in allow of [egress]'],
-  ['EAI_AGAIN', 'the DNS server of this machine does not answer: check /etc/resolv.conf'],
-  ['ECONNREFUSED', 'nothing listens there: start the backend, or correct connection.host'],
-  ['ECONNRESET', 'the backend, or a proxy in front of it, ended the connection: see its log; it may require connection.tls.certfile'],
-  ['EHOSTUNREACH', 'no route leads there: check the network of this machine'],
-  ['ENETUNREACH', 'no route leads there: check the network of this machine'],
-  ['ENOTFOUND', 'the name does not exist: correct connection.host, or the DNS of this machine'],
-  ['PROXY_FAILED', 'check proxy of [egress] and of the pool, and the log of the proxy'],
-  ['ETIMEDOUT', 'a firewall may drop the packets, or connection.host is wrong'],
-  ['TIMEOUT', 'a firewall may drop the packets, or the server does not answer a TLS handshake'],
-]);

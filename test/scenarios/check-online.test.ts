@@ -5,7 +5,10 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { Secret } from '../../src/kit/secret.ts';
+import { importBuilt } from '../support/built.ts';
 import { requirePackage } from '../support/packages.ts';
+import { hasPostgres, startPostgres } from '../support/postgres.ts';
 import { startProsody } from '../support/prosody.ts';
 import { createPusher, plainConfig } from '../support/pusher.ts';
 import { runCli } from '../support/run-cli.ts';
@@ -87,6 +90,99 @@ test('each backend is connected, and a failure says what to do about it', async 
     expired: expect.stringMatching(/: (renew the certificate|name the authority)/),
   });
   expect(plain.requests).toEqual([]);
+});
+
+/** An attachment that needs no chat server, and one handler. */
+const listening = (backend: string, pool: string, handler: string) => `
+[attach.mim]
+type = "http"
+listen = "127.0.0.1:0"
+[outgoing_pools.http.http_pool]
+${pool}
+[outgoing_pools.http.http_pool.connection]
+host = "${backend}"
+[modules.mod_event_pusher.backend.http]
+name = "push"
+${handler}
+`;
+
+test('token endpoints and hosts of follow_up.allow are connected, without a request', async () => {
+  await using backend = await startTarget();
+  await using other = await startTarget();
+  const closed = await freePort();
+  const allow = [
+    new URL(backend.origin).host,
+    `127.0.0.1:${other.port}`,
+    `127.0.0.1:${closed}`,
+    'nowhere.invalid',
+    '*.partner.example',
+    '10.0.0.0/8',
+  ];
+  const oauth = `auth.oauth2 = { token_url = "http://127.0.0.1:${closed}/token", client_id = "id", client_secret = "secret" }`;
+  const { code, online } = await checkOnline(listening(backend.origin, oauth, `follow_up = { allow = ${JSON.stringify(allow)} }`));
+  const details = Object.fromEntries(online.slice(1).map(({ name, ok, detail }) => [name, `${ok} ${detail}`]));
+  expect(details).toEqual({
+    [`pool http_pool at ${backend.origin}`]: 'true connected',
+    [`token endpoint of pool http_pool at http://127.0.0.1:${closed}`]: expect.stringMatching(
+      /^false .*ECONNREFUSED.*correct auth\.oauth2\.token_url$/,
+    ),
+    [`follow_up.allow 127.0.0.1:${other.port}`]: 'true connected; TLS is not tried',
+    [`follow_up.allow 127.0.0.1:${closed}`]: expect.stringMatching(/^false .*ECONNREFUSED.*correct follow_up\.allow$/),
+    'follow_up.allow nowhere.invalid': expect.stringMatching(
+      /^false .*: (the name does not exist: correct follow_up\.allow|the DNS server)/,
+    ),
+    'follow_up.allow *.partner.example': 'true a pattern: not tried',
+    'follow_up.allow 10.0.0.0/8': 'true a pattern: not tried',
+  });
+  expect(code).toBe(1);
+  expect([...backend.requests, ...other.requests]).toEqual([]);
+});
+
+describe.skipIf(!(await hasPostgres()))('with a PostgreSQL', () => {
+  test('its version, and the rights of the role, are tried, and nothing is created', async () => {
+    await using postgres = await startPostgres();
+    await postgres.query('CREATE ROLE weak LOGIN');
+    await using backend = await startTarget();
+    const checkWith = async (url: string) => {
+      const spool = `[spool]\nengine = "postgres"\nurl = "${url}"\n`;
+      const { online } = await checkOnline(`${spool}${listening(backend.origin, '', '')}`);
+      return online.at(-1);
+    };
+    const name = 'the spool in PostgreSQL';
+    const address = `127.0.0.1:${postgres.port}/postgres`;
+    const answers = [
+      await checkWith(postgres.url()),
+      await checkWith(postgres.url().replace('postgres@', 'weak@')),
+      await checkWith(postgres.url('nowhere')),
+      await checkWith(`postgres://postgres@127.0.0.1:${await freePort()}/postgres`),
+    ];
+    expect(answers).toEqual([
+      { name, ok: true, detail: `${address} is reachable; the first start creates the schema event_pusher` },
+      { name, ok: false, detail: `${address}: the role weak may not create the schema event_pusher: GRANT CREATE ON DATABASE … TO weak` },
+      { name, ok: false, detail: 'database "nowhere" does not exist: create the database, or correct [spool] url' },
+      { name, ok: false, detail: expect.stringMatching(/ECONNREFUSED.*correct \[spool\] url$/) },
+    ]);
+    expect(await postgres.query("SELECT 1 FROM pg_namespace WHERE nspname = 'event_pusher'")).toEqual([]);
+  });
+
+  test('an existing schema needs no more than rows to be read and written', async () => {
+    const { tryDatabase } = await importBuilt<typeof import('../../src/spool/postgres/inspect.ts')>('src/spool/postgres/inspect.js');
+    const { Connection } = await importBuilt<typeof import('../../src/spool/postgres/connection.ts')>('src/spool/postgres/connection.js');
+    const { migrate } = await importBuilt<typeof import('../../src/spool/postgres/schema.ts')>('src/spool/postgres/schema.js');
+    await using postgres = await startPostgres();
+    const connection = new Connection(postgres.url());
+    await connection.open();
+    await connection.query('SET search_path TO event_pusher');
+    await migrate(connection, 'event_pusher');
+    await connection.query(
+      'CREATE ROLE weak LOGIN; GRANT USAGE ON SCHEMA event_pusher TO weak; GRANT SELECT ON event_pusher.spool_version TO weak',
+    );
+    const weak = { url: new Secret(postgres.url().replace('postgres@', 'weak@')), schema: 'event_pusher' };
+    await expect(tryDatabase(weak)).rejects.toThrow(/the role weak may not read and write .*deliveries.*: GRANT SELECT/);
+    await connection.query('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA event_pusher TO weak');
+    expect(await tryDatabase(weak)).toMatch(/is reachable, and holds a spool in the schema event_pusher$/);
+    await connection.close();
+  });
 });
 
 test('a certificate that is not trusted fails, and the text output says so', async () => {

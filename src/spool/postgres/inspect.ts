@@ -6,7 +6,7 @@ import type { Fault, SpoolInfo } from '../inspect.ts';
 import { Connection } from './connection.ts';
 import { openingOf } from './protocol.ts';
 import { migrations, versionOf } from './schema.ts';
-import { holderOfLock } from './session.ts';
+import { holderOfLock, serverProblem } from './session.ts';
 
 /** Limits each statement, ms: those that count read whole tables. */
 const statementTimeoutMs = 10 * 60_000;
@@ -38,6 +38,66 @@ export function readTables(config: PostgresConfig): Promise<SpoolInfo | undefine
       paused: paused.map(([pool]) => pool),
     };
   });
+}
+
+/** Limits the statements of {@link tryDatabase}, which read catalogues only, ms. */
+const tryTimeoutMs = 5000;
+
+/**
+ * Whether a service could keep its spool in the database, and what its start would find. Changes nothing. Throws SPOOL_TOO_NEW,
+ * SPOOL_OPEN_FAILED with what to do, or the error of the connection or server.
+ */
+export async function tryDatabase(config: PostgresConfig): Promise<string> {
+  const { url, address, schema } = openingOf(config);
+  const connection = new Connection(url);
+  try {
+    await connection.open();
+    await connection.query(
+      `SET statement_timeout = ${tryTimeoutMs}; SET search_path TO "${schema}"; SET default_transaction_read_only = on`,
+    );
+    const version = await versionOf(connection, schema);
+    const problem = (await serverProblem(connection)) ?? (await rightsProblem(connection, { schema, version }));
+    if (problem !== undefined) throw new ServiceError('SPOOL_OPEN_FAILED', `${address}: ${problem}`);
+    if (version === 0) return `${address} is reachable; the first start creates the schema ${schema}`;
+    return `${address} is reachable, and holds a spool in the schema ${schema}${version < migrations.length ? ', which the next start upgrades' : ''}`;
+  } finally {
+    await connection.close();
+  }
+}
+
+type Rights = [
+  role: string,
+  isStandby: boolean,
+  mayCreateSchema: boolean,
+  mayCreateTables: boolean,
+  missing: string | null,
+  foreign: string | null,
+];
+
+const rights = `SELECT current_user::text, pg_is_in_recovery(), has_database_privilege(current_database(), 'CREATE'),
+  coalesce((SELECT has_schema_privilege(oid, 'CREATE') AND has_schema_privilege(oid, 'USAGE') FROM pg_namespace WHERE nspname = $1), true),
+  (SELECT string_agg(relname, ', ') FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relkind = 'r' AND NOT (has_table_privilege(oid, 'SELECT')
+    AND has_table_privilege(oid, 'INSERT') AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE'))),
+  (SELECT string_agg(relname, ', ') FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relkind = 'r' AND NOT pg_has_role(relowner, 'USAGE'))`;
+
+/** What the role lacks for a start: an up-to-date schema needs only rows to be read and written. */
+async function rightsProblem(
+  connection: Connection,
+  { schema, version }: { readonly schema: string; readonly version: number },
+): Promise<string | undefined> {
+  const [row] = await connection.query<Rights>(rights, [schema]);
+  if (row === undefined) return undefined;
+  const [role, isStandby, mayCreateSchema, mayCreateTables, missing, foreign] = row;
+  if (isStandby) return 'it is a standby, which cannot be written to: name the primary in [spool] url';
+  if (version === 0 && !mayCreateSchema)
+    return `the role ${role} may not create the schema ${schema}: GRANT CREATE ON DATABASE … TO ${role}`;
+  if (version < migrations.length && !mayCreateTables)
+    return `the role ${role} may not create tables in the schema ${schema}: GRANT USAGE, CREATE ON SCHEMA ${schema} TO ${role}`;
+  if (version < migrations.length && foreign !== null)
+    return `the role ${role} cannot upgrade tables of another owner (${foreign}): start once as their owner, or change the owner`;
+  if (missing !== null)
+    return `the role ${role} may not read and write ${missing}: GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ${schema} TO ${role}`;
+  return undefined;
 }
 
 const countedQueues = `SELECT pool, handler, sum(waiting)::bigint, sum(dead)::bigint FROM (

@@ -143,8 +143,7 @@ export class Session {
   }
 
   async #check(connection: Connection): Promise<void> {
-    const [settings] = await connection.query<ServerSettings>(serverSettings);
-    const problem = settings && problemOf(settings);
+    const problem = await serverProblem(connection);
     if (problem === undefined) return;
     throw new ServiceError('SPOOL_OPEN_FAILED', `cannot keep the spool in PostgreSQL at ${this.#opening.address}: ${problem}`);
   }
@@ -210,6 +209,11 @@ const serverSettings = `SELECT current_setting('server_version_num')::integer, c
   current_setting('synchronous_commit')`;
 
 /** Why the server cannot keep a spool. */
+export async function serverProblem(connection: Connection): Promise<string | undefined> {
+  const [settings] = await connection.query<ServerSettings>(serverSettings);
+  return settings && problemOf(settings);
+}
+
 function problemOf([version, encoding, fsync, synchronousCommit]: ServerSettings): string | undefined {
   if (version < 150_000) return `its version number is ${version}: PostgreSQL 15 or later is required`;
   if (encoding !== 'UTF8') return `the database has the encoding ${encoding}: create one with the encoding UTF8`;
