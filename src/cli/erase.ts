@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import type { z } from 'zod';
 import { bareJid } from '../admin/api/bare-jid.ts';
 import { erasureShape, erasureView } from '../admin/api/erase.ts';
+import type { SpoolConfig } from '../config/config.ts';
 import { locateConfig, readEnvironment } from '../config/environment.ts';
 import { loadSpool } from '../config/load.ts';
 import { systemClock } from '../kit/clock.ts';
@@ -55,7 +56,7 @@ async function withSpool(values: OptionValues, use: (erase: Erase) => Promise<nu
 async function useStopped(values: OptionValues, use: (erase: Erase) => Promise<number>, unreachable: ServiceError): Promise<number> {
   const env = readEnvironment();
   const config = await loadSpool(locateConfig(values.config, env), env);
-  if (config.engine === 'memory' || (config.engine === 'sqlite' && !existsSync(config.path))) throw unreachable;
+  if (!(await isStored(config))) throw unreachable;
   const { eraseStopped } = await import('../spool/erase-stopped.ts'); // loads SQLite, which an erasure by a service does not need
   process.stderr.write(
     `No service answers: the spool ${config.postgres === undefined ? `at ${config.path}` : `in schema ${config.postgres.schema} of PostgreSQL`} is changed directly.\n`,
@@ -67,6 +68,13 @@ async function useStopped(values: OptionValues, use: (erase: Erase) => Promise<n
     }),
   );
   return code ?? 1;
+}
+
+/** Whether there is a spool: opening one would create it, and an erasure from a new one would only seem to succeed. */
+async function isStored({ engine, path, postgres }: SpoolConfig): Promise<boolean> {
+  if (postgres === undefined) return engine === 'sqlite' && existsSync(path);
+  const { holdsSpool } = await import('../spool/postgres/inspect.ts');
+  return holdsSpool(postgres);
 }
 
 /** Counts, asks at a terminal, and erases. The service waits for the events that are on their way. */

@@ -74,6 +74,11 @@ test.skipIf(!(await hasPostgres()))(
     const settings = `engine = "postgres"\nurl = "${rig.server.url()}"\nschema = "stopped"`;
     const config = await writeConfig(`[admin]\nlisten = "127.0.0.1:1"\n[spool]\n${settings}`);
     const erase = () => runCli(['erase', '--jid', 'bob@localhost', '--yes', '--config', config]);
+    expect(await erase(), 'no spool, as after a typing error in its URL').toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('no service answers'),
+    });
+    expect(await rig.server.query("SELECT FROM pg_namespace WHERE nspname = 'stopped'")).toEqual([]);
     const spool = await rig.started({}, { schema: 'stopped' });
     await appendTo(spool, makeEntry([mine, others]));
     expect(await erase()).toMatchObject({ code: 1, stderr: expect.stringContaining('is used by process') });

@@ -11,6 +11,11 @@ import { holderOfLock, serverProblem } from './session.ts';
 /** Limits each statement, ms: those that count read whole tables. */
 const statementTimeoutMs = 10 * 60_000;
 
+/** Whether there is a spool. Throws as {@link readSchema}. */
+export async function holdsSpool(config: PostgresConfig): Promise<boolean> {
+  return (await readSchema(config, async () => true)) === true;
+}
+
 /** Undefined if there is no spool; of an old schema only its size and version. Throws as {@link readSchema}. */
 export function readTables(config: PostgresConfig): Promise<SpoolInfo | undefined> {
   return readSchema(config, async (connection, { version, isOld, place }) => {
