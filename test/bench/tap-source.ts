@@ -41,7 +41,7 @@ export async function startTapSource({ window, stanza, direction = 'in' }: TapSo
 
   function hear(socket: Socket, text: string): void {
     if (text.includes('<stream:stream')) socket.write(header);
-    if (text.includes('<handshake>')) socket.write('<handshake/>');
+    if (text.includes('<handshake')) socket.write('<handshake/>');
     const resume = /<iq[^>]*id="([^"]*)"[^>]*><resume|<iq[^>]*id='([^']*)'[^>]*><resume/.exec(text);
     if (resume !== null) {
       socket.write(
