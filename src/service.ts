@@ -8,6 +8,7 @@ import { openEventParts } from './admin/event-parts.ts';
 import { Operations } from './admin/operations.ts';
 import { AdminServer } from './admin/server.ts';
 import { StatusBoard } from './admin/status/board.ts';
+import { renewCertificates } from './config/listener-tls.ts';
 import { orphanWarnings } from './config/notices.ts';
 import { Reloader } from './config/reload.ts';
 import { Redactor } from './config/secrets.ts';
@@ -88,6 +89,8 @@ export class Service implements Lifecycle {
   /** The running configuration and its handlers; a reload replaces both. */
   #config: Config;
   #handlers: readonly LoadedHandler[] = [];
+  /** The configuration at the start, whose listeners run. */
+  readonly #started: Config;
   readonly #watch: CallbackWatch;
   readonly #drainTimeoutMs: number;
   readonly #shared;
@@ -114,6 +117,7 @@ export class Service implements Lifecycle {
   constructor(config: Config, options: ServiceOptions) {
     const { events } = this;
     this.#config = config;
+    this.#started = config;
     this.#options = options;
     this.#watch = options.watch ?? unwatched;
     this.#drainTimeoutMs = config.drainTimeoutMs;
@@ -299,7 +303,7 @@ export class Service implements Lifecycle {
     const admin = new AdminServer({ ...this.#shared, config: limited, metrics, health: this.#health, api });
     await this.#begin('the admin listener', admin);
 
-    const address = `http://${admin.address.host}:${admin.address.port}`;
+    const address = admin.origin;
     this.events.emit('notice', { text: `metrics and health are at ${address}` });
     emitReady(this.events, this.#health, address);
     return metrics;
@@ -354,6 +358,7 @@ export class Service implements Lifecycle {
     evaluator.swap(loaded);
     for (const source of this.#sources) source.resubscribe(subscriptionOf(loaded));
     this.#log.level = next.logLevel;
+    renewCertificates(this.#started, next);
     for (const text of next.notices) if (!notices.includes(text)) this.events.emit('notice', { text });
     await reconfigured;
   }

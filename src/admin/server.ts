@@ -2,7 +2,7 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import type { ListenConfig } from '../config/service-config.ts';
 import type { Clock, Timers } from '../kit/clock.ts';
 import { ServiceError } from '../kit/errors.ts';
-import { createHttpServer, listenProblem } from '../kit/http-listener.ts';
+import { createHttpServer, listenProblem, originOf } from '../kit/http-listener.ts';
 import { waitsToSend } from '../kit/http-message.ts';
 import { createLifecycle, type Lifecycle } from '../kit/lifecycle.ts';
 import { packageVersion } from '../kit/process.ts';
@@ -61,6 +61,10 @@ export class AdminServer implements Lifecycle {
     return { host, port: typeof bound === 'object' ? bound.port : port };
   }
 
+  get origin(): string {
+    return originOf({ ...this.address, tls: this.#options.config.admin.tls });
+  }
+
   start(): Promise<void> {
     return this.#lifecycle.start();
   }
@@ -90,6 +94,7 @@ function createApp({ config, api: { events }, clock, timers }: AdminOptions): Fa
     serverFactory: (handle) =>
       createHttpServer({
         limits: { ...limits, maxConnections: config.admin.maxConnections },
+        tls: config.admin.tls,
         serve: handle,
         refuse: refuseRequest,
         onRefused: (reason, count) => events.emit('connection.refused', { listener: 'admin', reason, count }),

@@ -6,9 +6,10 @@ import { createMask } from '../config/secrets.ts';
 import type { Attachment, Config } from '../config/service-config.ts';
 import { systemClock, systemTimers } from '../kit/clock.ts';
 import { dialTcp } from '../kit/dial-tcp.ts';
+import { readJson } from '../kit/json.ts';
 import { createDeferred } from '../kit/lifecycle.ts';
 import { ComponentStream } from '../sources/component/stream.ts';
-import { reachableAddress } from './admin-client.ts';
+import { readinessAt } from './admin-client.ts';
 import { adviceAboutDatabase, type Finding, type Probe, probe, probeTimeoutMs } from './probe.ts';
 import { probeBackends } from './probe-backends.ts';
 
@@ -32,16 +33,11 @@ function probeSpool({ spool: { postgres } }: Config): readonly Promise<Probe>[] 
 
 const readiness = z.object({ checks: z.array(z.object({ name: z.string(), ready: z.boolean(), reason: z.string() })) });
 
-/** A service on this machine answers within this time, ms. */
-const answerTimeoutMs = 2000;
-
 /** The states of the attachments of the service that runs at this address; undefined if none does. */
-async function readinessOf(listen: { readonly host: string; readonly port: number }): Promise<readonly Probe[] | undefined> {
+async function readinessOf(listen: Parameters<typeof readinessAt>[0]): Promise<readonly Probe[] | undefined> {
   if (listen.port === 0) return undefined;
-  const answer = await fetch(`${reachableAddress(listen)}/readyz`, { redirect: 'error', signal: AbortSignal.timeout(answerTimeoutMs) })
-    .then((response) => response.json())
-    .catch(() => undefined); // nothing answers, or another program
-  const read = readiness.safeParse(answer);
+  const answer = readJson(await readinessAt(listen).catch(() => '')); // nothing answers, or another program
+  const read = readiness.safeParse(answer.kind === 'read' ? answer.value : undefined);
   if (!read.success) return undefined;
   const attachments = read.data.checks.filter(({ name }) => name.startsWith('attachment ') || name === 'service');
   return attachments.map(({ name, ready, reason }) => ({

@@ -35,7 +35,8 @@ export interface Call {
 /** The meaning of each placeholder in a synopsis. */
 const glossary: Readonly<Record<string, string>> = {
   FILE: '--config, else $EVENT_PUSHER_CONFIG, else event-pusher.toml in the working directory.',
-  SERVICE: '[--config FILE], whose service must be running, or [--url URL] [--token TOKEN]; [--json]',
+  SERVICE: `[--config FILE], whose service must be running, or [--url URL] [--token TOKEN]; [--json];
+         with TLS also [--ca FILE] [--cert FILE --key FILE]`,
   FILTER: `[--pool NAME] [--handler NAME] [--host HOST] [--reason REASON] [--detail TEXT]
          [--since TIME] [--before TIME]: all given options must match; TEXT is the whole error as
          "dead-letters groups" shows it, the times are times of death.`,

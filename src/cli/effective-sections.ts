@@ -94,6 +94,7 @@ function httpEntries(attachment: HttpAttachment): TomlSection['entries'] {
     path: attachment.path,
     username: attachment.credentials?.username,
     password: attachment.credentials?.password,
+    ...listenerTlsEntries(attachment.tls),
     hosts: attachment.hosts,
     max_body_bytes: sizeText(attachment.maxBodyBytes),
     max_uncommitted_bytes: sizeText(attachment.maxUncommittedBytes),
@@ -172,6 +173,17 @@ function tlsEntries(tls: PoolConfig['tls'], at: string): TomlSection['entries'] 
     [`${at}.ciphers`]: tls.ciphers,
     [`${at}.versions`]: versionsOf(tls),
     [`${at}.server_name_indication.host`]: tls.serverName,
+  };
+}
+
+function listenerTlsEntries(tls: ListenConfig['tls']): TomlSection['entries'] {
+  if (tls === undefined) return {};
+  const { passphrase, ca } = tls.pem;
+  return {
+    'tls.certfile': '[read]',
+    'tls.keyfile': '[read]',
+    'tls.password': passphrase && '[redacted]',
+    'tls.cacertfile': ca && '[read]',
   };
 }
 
@@ -267,7 +279,10 @@ function serviceSections({ callbacks, spool, history, admin, gate, log, metrics,
       },
     },
     historySection(history),
-    { title: '[admin]', entries: { listen: listenText(admin), token: admin.token, max_connections: admin.maxConnections } },
+    {
+      title: '[admin]',
+      entries: { listen: listenText(admin), token: admin.token, ...listenerTlsEntries(admin.tls), max_connections: admin.maxConnections },
+    },
     ...(admin.tokens ?? []).map((token) => ({ title: '[[admin.tokens]]', entries: { ...token } })),
     ...(gate === undefined ? [] : [gateSection(gate)]),
     { title: '[log]', entries: { jids: log.jids } },
@@ -280,9 +295,12 @@ function historySection({ enabled, maxAgeMs, maxBytes, bodies }: Config['history
   return { title: '[history]', entries: { enabled, max_age: durationText(maxAgeMs), max_bytes: sizeText(maxBytes), bodies } };
 }
 
-function gateSection({ listen, token, timeoutMs, maxBodyBytes, maxConnections }: GateConfig): TomlSection {
+function gateSection({ listen, token, tls, timeoutMs, maxBodyBytes, maxConnections }: GateConfig): TomlSection {
   const sizes = { max_body_bytes: sizeText(maxBodyBytes), max_connections: maxConnections };
-  return { title: '[gate]', entries: { listen: listenText(listen), token, timeout: durationText(timeoutMs), ...sizes } };
+  return {
+    title: '[gate]',
+    entries: { listen: listenText(listen), token, ...listenerTlsEntries(tls), timeout: durationText(timeoutMs), ...sizes },
+  };
 }
 
 function listenText({ host, port }: Pick<ListenConfig, 'host' | 'port'>): string {
@@ -299,6 +317,7 @@ function exitsSections(attachment: ExitsAttachment): readonly TomlSection[] {
       type: 'http',
       listen: Object.fromEntries(attachment.listeners.map(({ name, host, port }) => [name, `${hostText(host)}:${port}`])),
       origins: attachment.origins,
+      ...listenerTlsEntries(attachment.tls),
       hosts: attachment.hosts,
       send_through: attachment.sendThrough,
       max_body_bytes: sizeText(attachment.maxBodyBytes),

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { toError } from '../kit/errors.ts';
 import { Secret } from '../kit/secret.ts';
 import { findModule, searchedPlaces } from './find-module.ts';
+import { listenerTls, readListenerTls } from './listener-tls.ts';
 import { type Path, showPath } from './mistakes.ts';
 import { type SectionReader, unknownAmong } from './section-reader.ts';
 import type { Attachment, BuiltinUnit, Credential, Descriptor, ExitsAttachment, Listener, UserModule } from './service-config.ts';
@@ -52,6 +53,7 @@ export async function readExits(name: string, entry: unknown, reader: SectionRea
     descriptors,
     users,
     origins: read.origins,
+    tls: await readListenerTls(read.tls, [...path, 'tls'], reader),
     hosts: read.hosts,
     sendThrough: read.send_through,
     maxBodyBytes: read.max_body_bytes,
@@ -254,6 +256,7 @@ export const exitsSchema = section({
     .record(z.string().regex(/^[^:]+$/), secret, { error: 'a table of passwords by user name; a user name has no colon' })
     .default({}),
   users_file: text.optional(),
+  tls: listenerTls.optional(),
   origins: z
     .array(z.string({ error: originExpected }).regex(/^https?:\/\/[^\s/?#]+$/, { error: originExpected }), {
       error: `a list, each ${originExpected}`,

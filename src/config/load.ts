@@ -41,7 +41,7 @@ async function configOf(written: WrittenFile, env: Environment, former?: NamedFi
   const egress = readEgress(value['egress'], reader);
   const pools = await readPools(value['outgoing_pools'], { hosts, hostConfigs, egress }, reader);
   const handlers = await readHandlers(value['modules'], { hosts, hostConfigs, pools, written: own }, reader);
-  const service = readService(value, reader);
+  const service = await readService(value, reader);
 
   if (reader.mistakes.length > 0 || general === undefined || service === undefined) throw refusal(path, reader, redacted);
   return {
@@ -72,13 +72,13 @@ export function loadSpool(file: string, env: Environment): Promise<SpoolConfig> 
 
 interface Section<T> {
   readonly name: string;
-  readonly read: (value: unknown, reader: SectionReader) => T | undefined;
+  readonly read: (value: unknown, reader: SectionReader) => Promise<T | undefined> | T | undefined;
 }
 
 async function loadSection<T>(file: string, env: Environment, { name, read }: Section<T>): Promise<T> {
   const { path, own } = await readOwn(file);
   const { reader, value, redacted } = await prepare(path, { [name]: own[name] ?? {} }, { env });
-  const section = read(value[name], reader);
+  const section = await read(value[name], reader);
 
   if (reader.mistakes.length > 0 || section === undefined) throw refusal(path, reader, redacted);
   return section;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { listenerTls, readListenerTls } from './listener-tls.ts';
 import type { SectionReader } from './section-reader.ts';
 import type { HttpAttachment } from './service-config.ts';
 import { attachmentHosts, isLoopback, listen, oneOf, rateLimit, rateLimitOf, secret, section, size, whole } from './values.ts';
@@ -19,6 +20,7 @@ export const httpSchema = section({
     .regex(/^[^:]+$/, { error: username })
     .optional(),
   password: secret.optional(),
+  tls: listenerTls.optional(),
   hosts: attachmentHosts,
   max_body_bytes: size.pipe(whole(1)).default(64 * 1024),
   max_uncommitted_bytes: size.default(16 * 1024 * 1024),
@@ -32,7 +34,7 @@ type HttpSection = z.output<typeof httpSchema>;
 export type ReadPosts = Omit<HttpAttachment, 'hosts'> & { readonly hosts: readonly string[] | undefined };
 
 /** Reads a listener for the posts of MongooseIM's `mod_event_pusher_http`. */
-export function readPosts(name: string, entry: unknown, reader: SectionReader): ReadPosts | undefined {
+export async function readPosts(name: string, entry: unknown, reader: SectionReader): Promise<ReadPosts | undefined> {
   const read = reader.read(httpSchema, entry, ['attach', name]);
   if (read === undefined) return undefined;
   return {
@@ -42,6 +44,7 @@ export function readPosts(name: string, entry: unknown, reader: SectionReader): 
     path: read.path,
     credentials: credentialsOf(name, read, reader),
     hosts: read.hosts,
+    tls: await readListenerTls(read.tls, ['attach', name, 'tls'], reader),
     maxBodyBytes: read.max_body_bytes,
     maxUncommittedBytes: read.max_uncommitted_bytes,
     maxConnections: read.max_connections,

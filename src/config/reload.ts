@@ -1,6 +1,7 @@
 import { type Timers, within } from '../kit/clock.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
 import { createLifecycle, type Lifecycle } from '../kit/lifecycle.ts';
+import { ListenerTls } from '../kit/listener-tls.ts';
 import { Secret } from '../kit/secret.ts';
 import type { HandlerConfig } from './config.ts';
 import { readEnvironment } from './environment.ts';
@@ -161,9 +162,10 @@ function describeList(noun: string, running: readonly Named[], next: readonly Na
   return changes.length === 0 ? '' : `${noun} ${changes.join(', ')}`;
 }
 
-/** Deep equality; secrets are compared by their values. */
+/** Deep equality; secrets are compared by their values. The certificates of a listener may change while it runs. */
 function isSame(one: unknown, other: unknown): boolean {
   if (one instanceof Secret && other instanceof Secret) return one.reveal() === other.reveal();
+  if (one instanceof ListenerTls && other instanceof ListenerTls) return isSame(one.pem.ca === undefined, other.pem.ca === undefined);
   if (!isObject(one) || !isObject(other)) return Object.is(one, other);
   const keys = new Set([...Object.keys(one), ...Object.keys(other)]);
   return Array.isArray(one) === Array.isArray(other) && [...keys].every((key) => isSame(one[key], other[key]));

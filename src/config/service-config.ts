@@ -3,6 +3,7 @@
  * `load.ts` builds it from TOML.
  */
 import type { PoolTls } from '../../pools/contract.ts';
+import type { ListenerTls } from '../kit/listener-tls.ts';
 import type { TokenRate } from '../kit/pacing.ts';
 import type { Secret } from '../kit/secret.ts';
 import type { CallbackLimits, ComponentAttachment, HandlerConfig, PoolConfig, SpoolConfig, XmppConnection } from './config.ts';
@@ -119,6 +120,8 @@ export interface ExitsAttachment extends HttpIntake {
 
 /** Limits of the listeners of one HTTP attachment. */
 interface HttpIntake {
+  /** Undefined: no TLS. */
+  readonly tls?: ListenerTls | undefined;
   readonly maxBodyBytes: number;
   /** Maximum of bytes accepted but not yet on disk; at the limit requests are rejected. */
   readonly maxUncommittedBytes: number;
@@ -185,6 +188,7 @@ export interface GateConfig {
   readonly listen: { readonly host: string; readonly port: number };
   /** Required bearer token (RFC 6750); undefined: no authentication. */
   readonly token: Secret | undefined;
+  readonly tls?: ListenerTls | undefined;
   /** Limit for all callbacks of one message together, ms. */
   readonly timeoutMs: number;
   readonly maxBodyBytes: number;
@@ -196,6 +200,7 @@ export interface ListenConfig {
   readonly host: string;
   readonly port: number;
   readonly token: Secret | undefined;
+  readonly tls?: ListenerTls | undefined;
   /** Further tokens, only of `[admin]`. */
   readonly tokens?: readonly AccessToken[];
   readonly maxConnections: number;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { readHistory } from './history.ts';
+import { listenerTls, readListenerTls } from './listener-tls.ts';
 import type { Table } from './mistakes.ts';
 import type { SectionReader } from './section-reader.ts';
 import type { Attachment, Config, GateConfig, ListenConfig, LogLevel } from './service-config.ts';
@@ -9,12 +10,12 @@ import { anything, domains, flag, isLoopback, listen, listOf, oneOf, secret, sec
 type ServiceSections = Pick<Config, 'admin' | 'callbacks' | 'drainTimeoutMs' | 'gate' | 'history' | 'log' | 'metrics' | 'spool'>;
 
 /** Reads the sections of the service itself; undefined if one of them has mistakes, all of which are reported. */
-export function readService(file: Table, reader: SectionReader): ServiceSections | undefined {
+export async function readService(file: Table, reader: SectionReader): Promise<ServiceSections | undefined> {
   const callbacks = reader.read(callbacksSchema, file['callbacks'] ?? {}, ['callbacks']);
   const spool = readSpool(file['spool'] ?? {}, reader);
   const history = readHistory(file['history'] ?? {}, spool, reader);
-  const admin = readAdmin(file['admin'] ?? {}, reader);
-  const gate = readGate(file['gate'], reader);
+  const admin = await readAdmin(file['admin'] ?? {}, reader);
+  const gate = await readGate(file['gate'], reader);
   const metrics = reader.read(metricsSchema, file['metrics'] ?? {}, ['metrics']);
   const log = reader.read(logSchema, file['log'] ?? {}, ['log']);
   const service = reader.read(serviceSchema, file['service'] ?? {}, ['service']);
@@ -33,7 +34,7 @@ export function readService(file: Table, reader: SectionReader): ServiceSections
 }
 
 /** Reads `[admin]`. A listener that other machines can reach needs a token. */
-export function readAdmin(value: unknown, reader: SectionReader): ListenConfig | undefined {
+export async function readAdmin(value: unknown, reader: SectionReader): Promise<ListenConfig | undefined> {
   const admin = reader.read(adminSchema, value, ['admin']);
   if (admin === undefined) return undefined;
 
@@ -48,11 +49,12 @@ export function readAdmin(value: unknown, reader: SectionReader): ListenConfig |
       expected: `a token, here or in admin.tokens, since admin.listen (${host}) is reachable from other machines`,
     });
   }
-  return { host, port, token: admin.token, tokens: admin.tokens, maxConnections: admin.max_connections };
+  const tls = await readListenerTls(admin.tls, ['admin', 'tls'], reader);
+  return { host, port, tls, token: admin.token, tokens: admin.tokens, maxConnections: admin.max_connections };
 }
 
 /** Reads `[gate]`. Its answers reveal what is refused, so a listener that other machines can reach needs a token. */
-function readGate(value: unknown, reader: SectionReader): GateConfig | undefined {
+async function readGate(value: unknown, reader: SectionReader): Promise<GateConfig | undefined> {
   const gate = value === undefined ? undefined : reader.read(gateSchema, value, ['gate']);
   if (gate === undefined) return undefined;
 
@@ -60,7 +62,8 @@ function readGate(value: unknown, reader: SectionReader): GateConfig | undefined
   if (!isLoopback(listen.host) && token === undefined) {
     reader.mistake(['gate', 'token'], { expected: `a token, since gate.listen (${listen.host}) is reachable from other machines` });
   }
-  return { listen, token, timeoutMs: gate.timeout, maxBodyBytes: gate.max_body_bytes, maxConnections: gate.max_connections };
+  const tls = await readListenerTls(gate.tls, ['gate', 'tls'], reader);
+  return { listen, token, tls, timeoutMs: gate.timeout, maxBodyBytes: gate.max_body_bytes, maxConnections: gate.max_connections };
 }
 
 /** Our levels, and each level of MongooseIM with the nearest of ours. */
@@ -116,6 +119,7 @@ export const adminSchema = section({
   listen: listen.default({ host: '127.0.0.1', port: 9464 }),
   token: secret.optional(),
   tokens: listOf(accessToken, 'a list of tables').default([]),
+  tls: listenerTls.optional(),
   max_connections: whole(1).default(100),
 });
 
@@ -123,6 +127,7 @@ export const adminSchema = section({
 export const gateSchema = section({
   listen: listen.default({ host: '127.0.0.1', port: 9465 }),
   token: secret.optional(),
+  tls: listenerTls.optional(),
   timeout: wait.default(1000),
   max_body_bytes: size.pipe(whole(1)).default(1024 * 1024),
   max_connections: whole(1).default(10_000),

@@ -72,7 +72,8 @@ async function readAuthorities(file: string | undefined, path: Path, reader: Sec
   return text;
 }
 
-async function readPem(file: string | undefined, path: Path, reader: SectionReader): Promise<string | undefined> {
+/** The content of a PEM file; undefined without one, or if it cannot be read, which is then reported. */
+export async function readPem(file: string | undefined, path: Path, reader: SectionReader): Promise<string | undefined> {
   if (file === undefined) return undefined;
   const absolute = resolve(reader.folder, file);
   try {

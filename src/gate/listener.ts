@@ -57,6 +57,7 @@ class GateListener {
       setting: '[gate] listen',
       failure: 'GATE_LISTEN_FAILED',
       limits: { ...limits, maxConnections: config.maxConnections },
+      tls: config.tls,
       endWithinMs: config.timeoutMs,
       serve: (request, response) => this.#serve(request, response),
       onRefused: (reason, count) => events.emit('connection.refused', { listener: 'gate', reason, count }),

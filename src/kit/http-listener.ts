@@ -1,14 +1,16 @@
 /**
- * The HTTP/1.1 listener, without TLS, of every part that takes requests. It limits the number of connections, closes connections
+ * The HTTP/1.1 listener, with or without TLS, of every part that takes requests. It limits the number of connections, closes connections
  * that are too slow, and passes on only requests with a valid target and Host (RFC 9112 §3.2). `100 Continue` is sent only when a
  * body is read (`http-message.ts`).
  */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Clock, Timers } from './clock.ts';
 import { type ErrorCode, ServiceError, toError } from './errors.ts';
 import { normaliseTarget, sendText } from './http-message.ts';
+import type { ListenerTls } from './listener-tls.ts';
 import { Pacer } from './pacing.ts';
 
 interface HttpListenerOptions extends HttpServerOptions {
@@ -33,12 +35,12 @@ export class HttpListener {
     this.#server = createHttpServer(options);
   }
 
-  /** `http://host:port`; the port is the configured one until the listener is open. */
+  /** `http://host:port`, or with https; the port is the configured one until the listener is open. */
   get origin(): string {
     const { host, port } = this.#options.listen;
     const bound = this.#server.address();
     const shown = typeof bound === 'object' && bound !== null ? bound.port : port;
-    return `http://${host.includes(':') ? `[${host}]` : host}:${shown}`;
+    return originOf({ host, port: shown, tls: this.#options.tls });
   }
 
   /** The listener is closing, so each response is the last on its connection. */
@@ -69,6 +71,19 @@ export class HttpListener {
   }
 }
 
+/** `http://host:port`, or with https. */
+export function originOf({
+  host,
+  port,
+  tls,
+}: {
+  readonly host: string;
+  readonly port: number;
+  readonly tls?: ListenerTls | undefined;
+}): string {
+  return `${tls === undefined ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
 /** Explains why a listener could not be opened and how to fix it. `setting` names the setting that holds its address. */
 export function listenProblem(cause: unknown, setting: string): string {
   const { message } = toError(cause);
@@ -94,6 +109,8 @@ interface HttpLimits {
 
 export interface HttpServerOptions {
   readonly limits: HttpLimits;
+  /** Undefined: no TLS. */
+  readonly tls?: ListenerTls | undefined;
   serve(request: IncomingMessage, response: ServerResponse): Promise<void> | void;
   /** Answers a request with an invalid target or Host; default: 400 in plain text. */
   readonly refuse?: (response: ServerResponse, problem: string) => void;
@@ -113,7 +130,7 @@ const refusedEveryMs = 10_000;
 export function createHttpServer(options: HttpServerOptions): Server {
   const { limits, serve, refuse = refuseInText } = options;
   const { unreadMs = 60_000 } = limits;
-  const server = createServer({
+  const server = openServer(options.tls, {
     headersTimeout: limits.headersTimeoutMs,
     requestTimeout: limits.requestTimeoutMs,
     keepAliveTimeout: limits.keepAliveMs,
@@ -143,6 +160,14 @@ export function createHttpServer(options: HttpServerOptions): Server {
   const onRequest = (request: IncomingMessage, response: ServerResponse) => void receive(request, response);
   server.on('request', onRequest).on('checkContinue', onRequest);
   countRefused(server, options);
+  return server;
+}
+
+/** A handshake may take as long as the headers. */
+function openServer(tls: ListenerTls | undefined, limits: { readonly headersTimeout: number } & Record<string, number>): Server {
+  if (tls === undefined) return createServer(limits);
+  const server = createTlsServer({ ...limits, ...tls.options, handshakeTimeout: limits.headersTimeout });
+  tls.onRenewed((context) => server.setSecureContext(context));
   return server;
 }
 

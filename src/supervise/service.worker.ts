@@ -18,10 +18,10 @@ const fail = (thrown: unknown) => {
   const error = toError(thrown);
   post({ kind: 'failed', code: error instanceof ServiceError ? error.code : undefined, message: redactor.text(error.message) });
 };
-const configured = ({ handlers, attachments, callbacks, logLevel, redacted, admin: { host, port } }: Config) => {
+const configured = ({ handlers, attachments, callbacks, logLevel, redacted, admin: { host, port, tls } }: Config) => {
   redactor.add(redacted);
   const names = watch.addHandlers([...handlers.map((handler) => handler.name), ...attachments.flatMap(exitNames)]);
-  post({ kind: 'configured', handlers: names, blockTimeoutMs: callbacks.blockTimeoutMs, logLevel, admin: { host, port } });
+  post({ kind: 'configured', handlers: names, blockTimeoutMs: callbacks.blockTimeoutMs, logLevel, admin: { host, port, tls: tls?.pem } });
 };
 /** The watchdog's names of exits and program units. */
 const exitNames = (attachment: Attachment) =>

@@ -2,10 +2,13 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isKnownHost } from '../admin/access.ts';
 import type { Clock, Timers } from '../kit/clock.ts';
 import { HttpListener } from '../kit/http-listener.ts';
+import { type ListenerPem, ListenerTls } from '../kit/listener-tls.ts';
 
 export interface Address {
   readonly host: string;
   readonly port: number;
+  /** Undefined: no TLS. */
+  readonly tls: ListenerPem | undefined;
 }
 
 interface Time {
@@ -46,9 +49,10 @@ export class StandIn {
     return this.#moving;
   }
 
-  #listenerAt(listen: Address): HttpListener {
+  #listenerAt({ tls, ...listen }: Address): HttpListener {
     return new HttpListener({
       listen,
+      tls: tls && new ListenerTls(tls),
       setting: '[admin] listen',
       failure: 'ADMIN_LISTEN_FAILED',
       limits: { maxConnections: 50, headersTimeoutMs: 5000, requestTimeoutMs: 5000, keepAliveMs: 1000 },

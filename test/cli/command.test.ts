@@ -9,7 +9,7 @@ const usage = usageOf(commands);
 
 /** Placeholders of a synopsis for several options. */
 const groups: Readonly<Record<string, string>> = {
-  SERVICE: '--config --url --token --json',
+  SERVICE: '--config --url --token --ca --cert --key --json',
   FILTER: '--pool --handler --host --reason --detail --since --before',
   KEY: '--key-file --key-env',
   SEARCH: '--id --jid --stanza-id --handler --pool --host --state --status --since --before',

@@ -95,7 +95,7 @@ test.each<[text: string, line: string]>([
   ],
   [
     '[gate]\ntimout = 5',
-    'gate.timout: received an unknown key, expected one of listen, token, timeout, max_body_bytes, max_connections (did you mean "timeout"?)',
+    'gate.timout: received an unknown key, expected one of listen, token, tls, timeout, max_body_bytes, max_connections (did you mean "timeout"?)',
   ],
   ['[gate]\nmax_body_bytes = 0', 'gate.max_body_bytes: received 0, expected a whole number of at least 1'],
   ['[admin]\ntoken = 12345', 'admin.token: received a number, expected a string that is not empty'],
@@ -303,7 +303,7 @@ test.each<[text: string, line: string]>([
   ['[attach.me]\ntype = "htp"', 'attach.me.type: received "htp", expected one of client, component, http (did you mean "http"?)'],
   [
     `${listener}secret = "hunter2"`,
-    'attach.mim.secret: received an unknown key, expected one of type, listen, path, username, password, hosts, max_body_bytes, max_uncommitted_bytes, max_connections, rate_limit',
+    'attach.mim.secret: received an unknown key, expected one of type, listen, path, username, password, tls, hosts, max_body_bytes, max_uncommitted_bytes, max_connections, rate_limit',
   ],
   [
     listener.replace(/listen.*/, ''),

@@ -74,6 +74,7 @@ export class HttpSource implements Source {
       setting: `[attach.${name}] listen`,
       failure: 'ATTACH_LISTEN_FAILED',
       limits: { ...limits, maxConnections },
+      tls: attachment.tls,
       endWithinMs,
       serve: (request, response) => this.#serve(request, response),
       onRefused: (reason, count) => events.emit('connection.refused', { listener: name, reason, count }),

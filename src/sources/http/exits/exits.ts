@@ -95,6 +95,7 @@ export class ExitsSource implements Source {
       setting: `[attach.${name}] listen`,
       failure: 'ATTACH_LISTEN_FAILED',
       limits: { maxConnections, requestTimeoutMs, headersTimeoutMs: requestTimeoutMs, keepAliveMs },
+      tls: attachment.tls,
       endWithinMs,
       serve: (request, response) => this.#serve({ request, response, listener: listen.name }),
       onRefused: (reason, count) => events.emit('connection.refused', { listener: name, reason, count }),
