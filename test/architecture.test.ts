@@ -200,6 +200,7 @@ const extensions = [
   'src/sources/http',
   'src/spool/sqlite/dead-letter-search.ts',
   'src/spool/history',
+  'src/spool/operator-calls.ts',
   'src/spool/postgres',
   'src/spool/sqlite/operator-commands.ts',
 ];

@@ -1,13 +1,13 @@
 /** The threads that send the requests of pools, and the replacement of those that die. */
+
 import { availableParallelism } from 'node:os';
-import { extname } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { FromPoolThread, PoolThreadSettings, ToThread } from '../../pools/contract.ts';
 import type { Timers } from '../kit/clock.ts';
 import { loggable, toError } from '../kit/errors.ts';
 import { type Backoff, backoffMs } from '../kit/pacing.ts';
+import { threadEntry } from '../kit/thread-entry.ts';
 
 /** A pool in a thread. The calls come in this order, again for each successor of the thread. */
 export interface Tenant {
@@ -148,7 +148,13 @@ class ThreadLife {
     // while it is still loading.
     const resourceLimits = { maxYoungGenerationSizeMb: youngGenerationMb };
     this.#port = port1;
-    this.#piscina = new Piscina({ filename: entryUrl().href, minThreads: 0, maxThreads: 1, atomics: 'disabled', resourceLimits });
+    this.#piscina = new Piscina({
+      filename: threadEntry('../../pools/deliver.worker', import.meta.url).href,
+      minThreads: 0,
+      maxThreads: 1,
+      atomics: 'disabled',
+      resourceLimits,
+    });
     this.#piscina.run({ port: port2 }, { transferList: [port2] }).then(
       () => onDeath(this, 'its task ended'),
       (thrown) => onDeath(this, loggable(toError(thrown), 'message')),
@@ -169,9 +175,4 @@ class ThreadLife {
     this.#ended ??= this.#piscina.destroy();
     return this.#ended;
   }
-}
-
-/** The entry file: .ts in a checkout under tsx, .js in the build. */
-function entryUrl(): URL {
-  return new URL(`../../pools/deliver.worker${extname(fileURLToPath(import.meta.url))}`, import.meta.url);
 }

@@ -1,16 +1,17 @@
-import type { SpoolConfig } from '../config/config.ts';
+import type { PostgresConfig, SpoolConfig } from '../config/config.ts';
 import type { Clock } from '../kit/clock.ts';
 import { systemTimers, type Timers } from '../kit/clock.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
 import { createLifecycle } from '../kit/lifecycle.ts';
 import type { EventSink } from '../telemetry/events.ts';
-import { createPostgresSpool, type PostgresSpoolDeps } from './postgres/spool.ts';
+import { withOperatorCalls } from './operator-calls.ts';
+import { createPostgresEngine, type PostgresSpoolDeps } from './postgres/spool.ts';
 import type { Spool, SpoolStats } from './spool.ts';
 import { SpoolCommands } from './sqlite/commands.ts';
 import { answerBatch, type QueuedCommand } from './sqlite/group-commit.ts';
 import { openOperatorCommands } from './sqlite/operator-commands.ts';
 import { type Committed, isAppend } from './sqlite/protocol.ts';
-import { createSqliteSpool } from './sqlite/spool.ts';
+import { createSqliteEngine, type SqliteSpoolDeps } from './sqlite/spool.ts';
 import { ReportedStats } from './sqlite/stats.ts';
 import { openMemoryStore, type Store } from './sqlite/store.ts';
 
@@ -42,6 +43,14 @@ export function openSpool(config: SpoolConfig, deps: SpoolDeps): Spool {
   }
 }
 
+export function createSqliteSpool(config: SpoolConfig, deps: SqliteSpoolDeps): Spool {
+  return withOperatorCalls(createSqliteEngine(config, deps), deps.events);
+}
+
+export function createPostgresSpool(config: PostgresConfig, deps: PostgresSpoolDeps): Spool {
+  return withOperatorCalls(createPostgresEngine(config, deps), deps.events);
+}
+
 /**
  * The spool in memory, for tests and `engine = "memory"`: SQLite on `:memory:` in the calling thread, without a file, a lock or a
  * limit. Nothing outlives the process.
@@ -50,8 +59,8 @@ export function createMemorySpool({ clock, events }: Pick<SpoolDeps, 'clock' | '
   const reported = new ReportedStats(events, clock);
   const engine = new MemoryEngine(clock, reported);
   const lifecycle = createLifecycle({ start: async () => engine.open(), stop: async () => engine.close() });
-  const commands = new SpoolCommands({ add: (queued) => engine.add(queued), events, onPaused: reported.paused });
-  return { ...lifecycle, ...commands, stats: () => engine.stats() };
+  const commands = new SpoolCommands({ add: (queued) => engine.add(queued), onPaused: reported.paused });
+  return withOperatorCalls({ ...lifecycle, ...commands, stats: () => engine.stats() }, events);
 }
 
 /** Commits the commands of one turn of the event loop as one transaction. */

@@ -8,9 +8,8 @@
  * A thread instead of a process: it ends with this process, even after `kill -9`, and a thread blocked by a callback can
  * still be ended from outside. The spool keeps its guarantees in both cases.
  */
+
 import { availableParallelism } from 'node:os';
-import { extname } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import type { LogLevel } from '../config/service-config.ts';
@@ -19,6 +18,7 @@ import { type ErrorCode, loggable, ServiceError, toError } from '../kit/errors.t
 import { createIdSource } from '../kit/ids.ts';
 import { createDeferred, type Deferred } from '../kit/lifecycle.ts';
 import { type Backoff, type Random, Restarter } from '../kit/pacing.ts';
+import { threadEntry } from '../kit/thread-entry.ts';
 import type { ReloadCounts, ReloadResult } from '../service.ts';
 import { createWatchMemory, type RunningCallback, runningCallback, type Strike } from './shared-watch.ts';
 import { type Address, StandIn } from './stand-in.ts';
@@ -180,7 +180,10 @@ export class Supervisor {
       ...{ file: this.#options.file, instance: this.#instance, watchMemory: memory, strikes: [...this.#strikes.values()] },
       ...{ reloads: this.#reloads, checkSpool: this.#checkSpool },
     };
-    const worker = new Worker(entryUrl(), { workerData, resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb } });
+    const worker = new Worker(threadEntry('./service.worker', import.meta.url), {
+      workerData,
+      resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb },
+    });
     const started = createDeferred<void>();
     const gone = createDeferred<void>();
     const state = { handlers: [], blockTimeoutMs: Number.POSITIVE_INFINITY, inside: undefined, ping: undefined, started: false };
@@ -300,11 +303,6 @@ function answerPing(thread: ServiceThread): void {
 
 function post(thread: ServiceThread, message: ToServiceThread): void {
   thread.worker.postMessage(message);
-}
-
-/** The entry stands in this folder, as .ts in a checkout under tsx and as .js in the build. */
-function entryUrl(): URL {
-  return new URL(`./service.worker${extname(fileURLToPath(import.meta.url))}`, import.meta.url);
 }
 
 /**

@@ -1,5 +1,5 @@
 /** Fills a spool with waiting deliveries, in a separate process. */
-import { createSqliteSpool } from '../../dist/src/spool/sqlite/spool.js';
+import { createSqliteSpool } from '../../dist/src/spool/open.js';
 import { systemClock, systemTimers } from '../../src/kit/clock.ts';
 import type { NewDelivery } from '../../src/model/delivery.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';

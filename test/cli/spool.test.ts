@@ -4,7 +4,7 @@ import Database from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
 import { infoAsJson, infoText } from '../../src/cli/spool.ts';
 import { systemClock, systemTimers } from '../../src/kit/clock.ts';
-import { createSqliteSpool } from '../../src/spool/sqlite/spool.ts';
+import { createSqliteSpool } from '../../src/spool/open.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
 import { writeConfig } from '../config/write-config.ts';
 import { makeConfig, makeDelivery, makeEntry } from '../spool/build.ts';

@@ -17,7 +17,7 @@ import { createFakeClock } from '../support/fake-clock.ts';
 import { type WatchedSpool, watchSpool } from '../support/watched-spool.ts';
 
 // The build: its thread starts fast, and each run starts several.
-const { createSqliteSpool } = await importBuilt<typeof import('../../src/spool/sqlite/spool.ts')>('src/spool/sqlite/spool.js');
+const { createSqliteSpool } = await importBuilt<typeof import('../../src/spool/open.ts')>('src/spool/open.js');
 
 const scheduleMs = [1000, 5000, 2000];
 const budget = scheduleMs.length + 1;

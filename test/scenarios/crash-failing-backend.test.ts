@@ -17,7 +17,7 @@ import { byLot, seededRandom, startScriptedBackend } from '../support/scripted-b
 import { startScriptedChat } from '../support/scripted-chat.ts';
 import { createAccepted, createAnswered, outOfOrder } from '../support/sightings.ts';
 
-const { createSqliteSpool } = await importBuilt<typeof import('../../src/spool/sqlite/spool.ts')>('src/spool/sqlite/spool.js');
+const { createSqliteSpool } = await importBuilt<typeof import('../../src/spool/open.ts')>('src/spool/open.js');
 
 const seed = 2026;
 const total = Number(process.env['CRASH_MESSAGES'] ?? 6000);

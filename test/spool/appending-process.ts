@@ -5,7 +5,7 @@
  * user argv[4] and erases them without end, and prints `erased` after each transaction.
  */
 import { systemClock, systemTimers } from '../../src/kit/clock.ts';
-import { createSqliteSpool } from '../../src/spool/sqlite/spool.ts';
+import { createSqliteSpool } from '../../src/spool/open.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
 import { appendTo, settleIn } from '../support/spool-promises.ts';
 import { makeConfig, makeDelivery, makeEntry, makeSettlement } from './build.ts';

@@ -1,6 +1,7 @@
 import { systemClock, systemTimers } from '../../src/kit/clock.ts';
 import { Secret } from '../../src/kit/secret.ts';
-import { createPostgresSpool, type PostgresSpoolDeps } from '../../src/spool/postgres/spool.ts';
+import { createPostgresSpool } from '../../src/spool/open.ts';
+import type { PostgresSpoolDeps } from '../../src/spool/postgres/spool.ts';
 import type { Spool } from '../../src/spool/spool.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
 import { type Postgres, startPostgres } from '../support/postgres.ts';

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock, systemTimers, type Timers } from '../../src/kit/clock.ts';
 import type { PacketFacts } from '../../src/model/packet.ts';
 import { type EventFilter, EventStore } from '../../src/spool/event-store.ts';
-import { operatorWaitMs } from '../../src/spool/postgres/operator-calls.ts';
+import { operatorWaitMs } from '../../src/spool/postgres/bounded-calls.ts';
 import { stalledStopMs } from '../../src/spool/postgres/spool.ts';
 import { createRetention } from '../../src/spool/retention.ts';
 import type { Spool } from '../../src/spool/spool.ts';

@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { SpoolConfig } from '../../src/config/config.ts';
 import { systemClock, systemTimers } from '../../src/kit/clock.ts';
+import { createSqliteSpool } from '../../src/spool/open.ts';
 import type { Spool } from '../../src/spool/spool.ts';
-import { createSqliteSpool, type SqliteSpoolDeps } from '../../src/spool/sqlite/spool.ts';
+import type { SqliteSpoolDeps } from '../../src/spool/sqlite/spool.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
 import { makeConfig } from './build.ts';
 

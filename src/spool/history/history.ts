@@ -1,10 +1,9 @@
 /** What the service thread sees of the history: searches and erasures, each in a thread of its own, and the span that it holds. */
-import { extname } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { SpoolConfig } from '../../config/config.ts';
 import type { Clock } from '../../kit/clock.ts';
 import { ServiceError, toError } from '../../kit/errors.ts';
+import { threadEntry } from '../../kit/thread-entry.ts';
 import { openingOf } from '../postgres/protocol.ts';
 import type { ErasedRecords, RecordErasure } from './erase.ts';
 import type { HistorySpan } from './record.ts';
@@ -86,7 +85,7 @@ function readSpan(folder: string): HistorySpan {
 
 function runInThread(task: HistoryTask): Promise<ErasedRecords | HistoryPage> {
   return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL(`./task.worker${extname(fileURLToPath(import.meta.url))}`, import.meta.url), {
+    const worker = new Worker(threadEntry('./task.worker', import.meta.url), {
       workerData: task,
       name: 'history',
     });

@@ -2,9 +2,8 @@
 
 import type { PostgresConfig } from '../../config/config.ts';
 import type { EpochMs } from '../../kit/clock.ts';
-import type { ErrorCode } from '../../kit/errors.ts';
 import type { HistorySpan } from '../history/record.ts';
-import type { BatchMessage, Committed, Opened } from '../sqlite/protocol.ts';
+import type { BatchMessage, Committed } from '../sqlite/protocol.ts';
 
 /** Settings of the thread. */
 export interface Opening {
@@ -43,9 +42,8 @@ export type ToThread =
     }
   | { readonly kind: 'close'; readonly records: string };
 
-export type FromThread =
-  | ({ readonly kind: 'opened' } & Opened)
-  | { readonly kind: 'failed'; readonly code: ErrorCode; readonly message: string }
+export type Report =
   /** The batch in the thread waits for a connection; commits continue when there is one. */
-  | { readonly kind: 'stalled'; readonly reason: string }
-  | ({ readonly kind: 'committed'; readonly history: HistorySpan | undefined } & Committed);
+  { readonly kind: 'stalled'; readonly reason: string } | CommittedReport;
+
+export type CommittedReport = { readonly kind: 'committed'; readonly history: HistorySpan | undefined } & Committed;

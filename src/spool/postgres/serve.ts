@@ -1,9 +1,10 @@
 import type { MessagePort } from 'node:worker_threads';
 import { systemClock, systemTimers, within } from '../../kit/clock.ts';
 import { type ErrorCode, messageOf, ServiceError, toError } from '../../kit/errors.ts';
+import type { ThreadState } from '../engine-thread.ts';
 import { BatchReader } from '../sqlite/batch-message.ts';
 import { Engine } from './engine.ts';
-import type { FromThread, Opening, ToThread } from './protocol.ts';
+import type { Opening, Report, ToThread } from './protocol.ts';
 import { Session } from './session.ts';
 
 /** How long the last records of the history may take to be stored, ms; without a connection they are lost. */
@@ -11,7 +12,7 @@ const closingMs = 5000;
 
 /** Opens the spool, then commits batch after batch: the sender waits for the answers to one before it sends the next. */
 export async function serve(opening: Opening, port: MessagePort): Promise<void> {
-  const send = (message: FromThread) => port.postMessage(message);
+  const send = (message: Report | ThreadState) => port.postMessage(message);
   const engine = new Engine(new Session(opening, (reason) => send({ kind: 'stalled', reason })), opening.history);
   const where = `the spool in PostgreSQL at ${opening.address}`;
 

@@ -1,6 +1,6 @@
 import Database from 'better-sqlite3';
 import type { ErrorCode } from '../../kit/errors.ts';
-import type { FromSpoolThread } from './protocol.ts';
+import type { ThreadState } from '../engine-thread.ts';
 
 /** SQLite reports that the file is damaged. */
 export function isDamage(error: unknown): boolean {
@@ -32,7 +32,7 @@ export function damageText(found: string): string {
 }
 
 /** The message for an error that ends the thread, with the remedy where it is known. */
-export function failureOf(error: Error, code: ErrorCode, what: string): FromSpoolThread {
+export function failureOf(error: Error, code: ErrorCode, what: string): ThreadState {
   if (error.message.startsWith('Could not locate the bindings file')) {
     const reason = 'SQLite was not built when the package was installed. Build it: npm rebuild better-sqlite3';
     return { kind: 'failed', code, message: `${what}: ${reason}` };

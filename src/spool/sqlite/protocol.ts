@@ -4,21 +4,10 @@
  */
 
 import type { EpochMs } from '../../kit/clock.ts';
-import type { ErrorCode } from '../../kit/errors.ts';
 import type { AttemptRecord, DeadReason } from '../../model/attempt.ts';
 import type { Body, Claimed, ContextVariables, DeliveryId, NewDelivery, QueueName, RequestPurpose, Target } from '../../model/delivery.ts';
 import type { Mark, PacketFacts, PacketId } from '../../model/packet.ts';
-import type {
-  ClaimRequest,
-  DeadFilter,
-  DeadLetter,
-  DeadLetterDetail,
-  ExtensionRequest,
-  FailedPacket,
-  Replayed,
-  Settlement,
-  Shed,
-} from '../spool.ts';
+import type { ClaimRequest, DeadFilter, DeadLetter, ExtensionRequest, FailedPacket, Replayed, Settlement, Shed } from '../spool.ts';
 
 /** A delivery, in the order of its columns; `target` is JSON text. */
 export type Row = readonly [
@@ -209,10 +198,7 @@ export interface Journal {
   close(): void;
 }
 
-export type FromSpoolThread =
-  | ({ readonly kind: 'opened' } & Opened)
-  | { readonly kind: 'failed'; readonly code: ErrorCode; readonly message: string }
-  | ({ readonly kind: 'committed' } & Committed);
+export type CommittedReport = { readonly kind: 'committed' } & Committed;
 
 /** State of the spool when it has been opened. */
 export interface Opened {
@@ -335,10 +321,6 @@ function claimedWith(
     failingSince,
     context,
   };
-}
-
-export function detailOf({ letter, target, body, packet, history }: DeadRow): DeadLetterDetail {
-  return { ...letter, target: target === null ? null : parseTarget(target), body, packet, history };
 }
 
 /** A target as it is stored: `purpose` is stored under the name `errand`. */

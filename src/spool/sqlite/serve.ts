@@ -1,15 +1,16 @@
 import type { MessagePort } from 'node:worker_threads';
 import { systemClock } from '../../kit/clock.ts';
 import { type ErrorCode, ServiceError, toError } from '../../kit/errors.ts';
+import type { ThreadState } from '../engine-thread.ts';
 import { BatchReader } from './batch-message.ts';
 import type { OpenOperator } from './command-runner.ts';
 import { failureOf } from './errors.ts';
-import type { FromSpoolThread, Journal, Opening, ToSpoolThread } from './protocol.ts';
+import type { CommittedReport, Journal, Opening, ToSpoolThread } from './protocol.ts';
 import { openStore, type Store } from './store.ts';
 
 /** Opens the spool, then commits batch after batch. An error other than a lack of space is reported and ends the thread. */
 export function serve(opening: Opening, port: MessagePort, openOperator: OpenOperator, openJournal: () => Journal | undefined): void {
-  const send = (message: FromSpoolThread) => port.postMessage(message);
+  const send = (message: CommittedReport | ThreadState) => port.postMessage(message);
 
   const opened = attempt('SPOOL_OPEN_FAILED', `cannot open the spool at ${opening.path}`, () => {
     return { store: openStore(opening, openOperator), journal: openJournal() };

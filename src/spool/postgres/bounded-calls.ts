@@ -44,7 +44,7 @@ class Bounded implements QueuedCommand {
  * Bounds the waits of operators. While the database is unavailable, their new commands are held back, and fail after a time without having had an
  * effect; one that was already in the queue may still take effect when the database is back. Phases: open ⇄ waiting → refusing → open.
  */
-export class OperatorCalls {
+export class BoundedCalls {
   readonly #add: (queued: QueuedCommand) => void;
   readonly #timers: Timers;
   readonly #calls = new Set<Bounded>();
