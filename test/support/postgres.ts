@@ -29,8 +29,11 @@ export function hasPostgres(): Promise<boolean> {
   return requirePackage('postgresql-15', join(binaries, 'postgres'), 'postgresql');
 }
 
-/** As root, which PostgreSQL refuses to run as, the server runs as the user of Debian's package. */
-export async function startPostgres(settings: readonly string[] = []): Promise<Postgres> {
+/**
+ * As root, which PostgreSQL refuses to run as, the server runs as the user of Debian's package. With `primary`, it is a standby that begins with a
+ * copy of it.
+ */
+export async function startPostgres(settings: readonly string[] = [], primary?: Postgres): Promise<Postgres> {
   const folder = await mkdtemp(join(tmpdir(), 'postgres-'));
   const [data, port] = [join(folder, 'data'), await freePort()];
   const user = process.getuid?.() === 0 ? await userIds('postgres') : undefined;
@@ -38,7 +41,11 @@ export async function startPostgres(settings: readonly string[] = []): Promise<P
   const asUser = user === undefined ? [] : ['--reuid', String(user.uid), '--regid', String(user.gid), '--clear-groups'];
   const args = (program: string, ...rest: string[]) => [...asUser, '--pdeathsig', 'KILL', join(binaries, program), '-D', data, ...rest];
 
-  await promisify(execFile)('setpriv', args('initdb', '--no-sync', '--auth=trust', '--username=postgres', '--encoding=UTF8', '--locale=C'));
+  const prepare =
+    primary === undefined
+      ? args('initdb', '--no-sync', '--auth=trust', '--username=postgres', '--encoding=UTF8', '--locale=C')
+      : args('pg_basebackup', '--no-sync', '--write-recovery-conf', '--checkpoint=fast', `--dbname=${primary.url()}`);
+  await promisify(execFile)('setpriv', prepare);
   const options = ['listen_addresses=127.0.0.1', `port=${port}`, 'unix_socket_directories=', 'shared_buffers=16MB', ...settings];
   const url = (database = 'postgres') => `postgres://postgres@127.0.0.1:${port}/${database}`;
   const server = createServerProcess({
