@@ -40,10 +40,10 @@ export interface DestinationGuard {
 /**
  * An address that is not public must be covered by an address or CIDR in `allow`. A name in `allow` is not enough, because the
  * operator of its DNS may point it to any address. The host of the handler's own pool is exempt, because pushes go there anyway.
- * Link-local addresses and those of cloud metadata services are refused, unless they are in `metadata`, too.
+ * Link-local addresses and those of cloud metadata services must also be covered by `allowedMetadata` (`[egress] allow`).
  */
-export function guardDestination({ origin, allow, ownOrigin }: Destination, metadata: readonly string[] = []): DestinationGuard {
-  const isMetadata = createMetadataTest(metadata);
+export function guardDestination({ origin, allow, ownOrigin }: Destination, allowedMetadata: readonly string[] = []): DestinationGuard {
+  const isMetadata = createMetadataTest(allowedMetadata);
   const { host, port } = hostAndPort(origin);
   const rules = allow.flatMap((text) => parseHostRule(text) ?? []).filter((rule) => rule.port === undefined || rule.port === port);
   const isListed = createNetworkTest(rules.flatMap((rule) => (rule.kind === 'network' ? rule.network : [])));

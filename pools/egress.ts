@@ -31,10 +31,10 @@ export function connectThrough(egress: Egress, resolve: Resolve = systemLookup):
     const refusal = refusalOf(endpoint.host);
     if (refusal !== undefined) return failing(refused(refusal), dialled);
     if (proxy === undefined || isDirect(endpoint)) return dialTcp(checked(endpoint), dialled);
-    const place = { host: proxy.hostname.replace(/^\[|\]$/g, ''), port: Number(proxy.port || 80) };
-    const proxyRefusal = refusalOf(place.host);
+    const address = { host: proxy.hostname.replace(/^\[|\]$/g, ''), port: Number(proxy.port || 80) };
+    const proxyRefusal = refusalOf(address.host);
     if (proxyRefusal !== undefined) return failing(refused(`the proxy: ${proxyRefusal}`), dialled);
-    return new Tunnel({ endpoint, proxy, place: checked({ ...place, resolve }) }, dialled);
+    return new Tunnel({ endpoint, proxy, proxyEndpoint: checked({ ...address, resolve }) }, dialled);
   };
 }
 
@@ -59,7 +59,7 @@ function failing(error: Error, dialled: Dialled): Dialling {
 /** The reason why a host must not be dialled, by its name or address; undefined: it may be. */
 type RefusalOf = (host: string) => string | undefined;
 
-/** A name all of whose addresses are refused fails; otherwise only the others are dialled. */
+/** A name with a refused address fails, and none of its addresses is dialled. */
 function checking(resolve: Resolve, refusalOf: RefusalOf): Resolve {
   return (name, options, found) => {
     resolve(name, options, (error, addresses) => {
@@ -74,13 +74,13 @@ function checking(resolve: Resolve, refusalOf: RefusalOf): Resolve {
 export function createMetadataTest(allow: readonly string[]): RefusalOf {
   const isAllowed = createNetworkTest(allow.flatMap((text) => parseNetwork(text) ?? []));
   return (host) => {
-    if (isIP(host) === 0) return metadataNames.has(host.toLowerCase().replace(/\.$/, '')) ? `${host}, ${metadataWords}` : undefined;
+    if (isIP(host) === 0) return metadataNames.has(host.toLowerCase().replace(/\.$/, '')) ? `${host}, ${refusalText}` : undefined;
     const addresses = [plainAddress(host), embeddedIpv4(host) ?? []].flat();
-    return addresses.some((address) => isMetadata(address) && !isAllowed(address)) ? `${host}, ${metadataWords}` : undefined;
+    return addresses.some((address) => isMetadata(address) && !isAllowed(address)) ? `${host}, ${refusalText}` : undefined;
   };
 }
 
-const metadataWords = 'a link-local address or a metadata service, which [egress] allow does not list';
+const refusalText = 'a link-local address or a metadata service, which [egress] allow does not list';
 
 export const metadataNames: ReadonlySet<string> = new Set([
   'instance-data',
@@ -125,8 +125,7 @@ function matches(rule: HostRule, host: string): boolean {
 interface Route {
   readonly endpoint: Endpoint;
   readonly proxy: URL;
-  /** Where the proxy is dialled. */
-  readonly place: Endpoint;
+  readonly proxyEndpoint: Endpoint;
 }
 
 /** Largest head of a response of a proxy, bytes. */
@@ -142,7 +141,7 @@ class Tunnel implements Dialling {
   constructor(route: Route, dialled: Dialled) {
     this.#route = route;
     this.#dialled = dialled;
-    this.#dialling = dialTcp(route.place, (error, socket) => {
+    this.#dialling = dialTcp(route.proxyEndpoint, (error, socket) => {
       if (error === undefined) this.#open(socket);
       else this.#fail(`cannot connect to the proxy at ${route.proxy.host}: ${error.message}`);
     });

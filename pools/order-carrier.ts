@@ -59,9 +59,9 @@ const noDestination: Destination = { origin: '', fault: 'the job is not an order
 type Checked = { readonly kind: 'allowed'; readonly guard: DestinationGuard } | { readonly kind: 'failed'; readonly failure: Failure };
 
 /** Checks what is known before a name is resolved. */
-function check(job: Job, destination: Destination, { allow: metadata }: Egress): Checked {
+function check(job: Job, destination: Destination, { allow: allowedMetadata }: Egress): Checked {
   if (destination.fault !== undefined) return { kind: 'failed', failure: { code: ORDER_BROKEN, message: destination.fault } };
-  const guard = guardDestination(destination, metadata);
+  const guard = guardDestination(destination, allowedMetadata);
   const failure = guard.refusal === undefined ? unsendable(job) : { code: DESTINATION_REFUSED, message: guard.refusal };
   return failure === undefined ? { kind: 'allowed', guard } : { kind: 'failed', failure };
 }

@@ -112,13 +112,13 @@ interface Prepared {
   readonly files: NamedFiles;
 }
 
-interface Preparing {
+interface PrepareOptions {
   readonly env: Environment;
   /** Of the same configuration, when it was loaded before. */
   readonly former?: NamedFiles | undefined;
 }
 
-async function prepare(path: string, written: Table, { env, former }: Preparing): Promise<Prepared> {
+async function prepare(path: string, written: Table, { env, former }: PrepareOptions): Promise<Prepared> {
   const folder = dirname(path);
   const files = new NamedFiles(former);
   const { value, mistakes, redacted } = await interpolate(written, { env, folder, files });

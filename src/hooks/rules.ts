@@ -20,26 +20,26 @@ export function compileWhen(when: When, readGlob: GlobReader = createGlobReader(
 
 /** Compiles a `when` that need not name reports and absent members: these match like every other packet. */
 export function compileTests(when: When, readGlob: GlobReader = createGlobReader()): Rules {
-  return compile(when, readGlob, unasked);
+  return compile(when, readGlob, onRequest);
 }
 
 const absent = 'absent';
 
-/** Names of the packets that rules must ask for. */
-const unasked: readonly string[] = [...reports, absent];
+/** Names of the packets that match only rules that name them. */
+const onRequest: readonly string[] = [...reports, absent];
 
 interface CompiledWhen extends Rules {
   /** Whether `matchesShape` is the same as `matches`. */
   readonly isShape: boolean;
 }
 
-/** `named`: the packets that the surrounding rules ask for. */
+/** `named`: the packets of {@link onRequest} that the surrounding rules name. */
 function compile(when: When, readGlob: GlobReader, named: readonly string[]): CompiledWhen {
   const ownNamed = [...named, ...reportsIn(when), ...(when.occupant === false ? [absent] : [])];
   const alternatives = when.any?.map((each) => compile(each, readGlob, ownNamed));
-  const not = when.not === undefined ? undefined : compile(when.not, readGlob, unasked);
+  const not = when.not === undefined ? undefined : compile(when.not, readGlob, onRequest);
   const [from, to] = [when.from?.map(readGlob), when.to?.map(readGlob)];
-  const matchesOwnShape = all([alternatives === undefined ? isAskedFor(ownNamed) : always, ...testsOfShape(when)]);
+  const matchesOwnShape = all([alternatives === undefined ? isNamed(ownNamed) : always, ...testsOfShape(when)]);
   const tests = testsOfContent(when, { readGlob, from, to });
   const nested = [...(alternatives ?? []), ...(not === undefined ? [] : [not])];
 
@@ -130,7 +130,7 @@ function negated(test: Rule): Rule {
   return (packet) => !test(packet);
 }
 
-function isAskedFor(named: readonly string[]): Rule {
+function isNamed(named: readonly string[]): Rule {
   return ({ event, occupant }) => (!isReport(event) || named.includes(event)) && (occupant !== false || named.includes(absent));
 }
 

@@ -9,7 +9,7 @@ const words = ['message', 'presence', 'iq', 'status', 'unack', 'members', 'rooms
 type Word = (typeof words)[number];
 
 const stanzas: readonly Word[] = ['message', 'presence', 'iq'];
-const lives: readonly Word[] = ['rooms', 'accounts'];
+const lifeWords: readonly Word[] = ['rooms', 'accounts'];
 const messageTypes: ReadonlySet<string> = new Set(['chat', 'groupchat', 'headline', 'normal']);
 const directions: readonly Direction[] = ['in', 'out'];
 
@@ -64,7 +64,7 @@ function wordsOfRules(when: When, named: readonly Word[] = []): readonly Word[] 
   const rules: (readonly Word[] | undefined)[] = [
     event?.flatMap(wordsOfEvent) ?? (any === undefined ? [...stanzas, ...ownNamed] : words),
     any?.flatMap((each) => wordsOfRules(each, ownNamed)),
-    wordsOfOccupants(occupant, any !== undefined || ownNamed.includes('members')),
+    wordsOfOccupants(when, ownNamed),
     kind?.flatMap(wordsOfKind),
     stanza?.flatMap(wordsOfStanza),
     direction?.flatMap(wordsOfDirection),
@@ -76,15 +76,16 @@ function wordsOfRules(when: When, named: readonly Word[] = []): readonly Word[] 
 
 const membersWord: readonly Word[] = ['members'];
 
-/** `occupant` of a rule. `named`: whether absent members may match without it. */
-function wordsOfOccupants(occupant: boolean | undefined, named: boolean): readonly Word[] | undefined {
+/** The words that `occupant` allows; undefined: all. Without it, absent members match if the rules around these or an alternative name them. */
+function wordsOfOccupants({ occupant, any }: When, named: readonly Word[]): readonly Word[] | undefined {
   if (occupant === false) return membersWord;
-  return occupant === true || !named ? words.filter((word) => word !== 'members') : undefined;
+  const mayBeAbsent = occupant === undefined && (any !== undefined || named.includes('members'));
+  return mayBeAbsent ? undefined : words.filter((word) => word !== 'members');
 }
 
 /** The reports that a kind stands for. */
 function wordsOfReports(kind: string): readonly Word[] {
-  if (kind === 'life') return lives;
+  if (kind === 'life') return lifeWords;
   return kind === 'status' ? ['status'] : [];
 }
 
@@ -99,17 +100,17 @@ function wordsOfEvent(name: string): readonly Word[] {
 }
 
 function wordsOfKind(name: string): readonly Word[] {
-  if (name === 'life') return lives;
+  if (name === 'life') return lifeWords;
   const word = isRoomChange(name) ? 'presence' : words.find((word) => word === name);
   return word === undefined || word === 'message' ? wordsOfStanza('message') : [word];
 }
 
 function wordsOfStanza(name: string): readonly Word[] {
   if (name === 'iq') return ['iq'];
-  return name === 'presence' ? ['presence', 'status', ...lives] : ['message', 'unack', 'members'];
+  return name === 'presence' ? ['presence', 'status', ...lifeWords] : ['message', 'unack', 'members'];
 }
 
 /** Reports count as `in`, but for `unack`, which is about the receiver of a message. */
 function wordsOfDirection(name: string): readonly Word[] {
-  return name === 'in' ? [...stanzas, 'status', ...lives] : [...stanzas, 'unack', 'members'];
+  return name === 'in' ? [...stanzas, 'status', ...lifeWords] : [...stanzas, 'unack', 'members'];
 }

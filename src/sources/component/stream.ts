@@ -56,8 +56,9 @@ interface StreamListener {
 }
 
 const conditionsNs = 'urn:ietf:params:xml:ns:xmpp-streams';
-/** A tap repeats every 10 s that the component is not free. */
+/** Silence of a tap after which a connection on standby counts as dead, ms. A tap sends `<standby/>` every 10 s. */
 const standbyTimeoutMs = 30_000;
+/** Time between two signs of life while this side does not read, ms. */
 const signOfLifeMs = 2000;
 
 /** Dials when it is constructed. */

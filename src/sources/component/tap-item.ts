@@ -115,14 +115,8 @@ function isStanza(candidate: Stanza | undefined): boolean {
 
 /** An `unack` report is a message; any other is an available or unavailable presence. */
 function suits(report: Report | undefined, { name, attrs: { type } }: Stanza): boolean {
-  switch (report) {
-    case 'unack':
-      return name === 'message';
-    case undefined:
-      return true;
-    default:
-      return name === 'presence' && (type === undefined || type === 'unavailable');
-  }
+  if (report === undefined) return true;
+  return report === 'unack' ? name === 'message' : name === 'presence' && (type === undefined || type === 'unavailable');
 }
 
 function digits(text: string | undefined, most: number): number | undefined {

@@ -4,7 +4,7 @@ import type { HistoryLimits } from './protocol.ts';
 import type { Session } from './session.ts';
 import { WriteSet } from './write-set.ts';
 
-/** Groups that one transaction deletes, at most. More are added in no second. */
+/** Maximum number of groups that one transaction deletes; fewer are added between two. */
 const trimmedRows = 2000;
 
 /**
