@@ -52,12 +52,12 @@ async function startOnce(file: string): Promise<string> {
   }
 }
 
-/** Returns `passes`, or why not. */
+/** Returns `passes`, or the code of the error and its message. */
 async function checkOnce(file: string): Promise<string> {
   const { loadChecked } = await importBuilt<typeof import('../../src/cli/check.ts')>('src/cli/check.js');
   return loadChecked(file).then(
     () => 'passes',
-    (thrown: Error) => thrown.message,
+    (thrown: Error & { readonly code: string }) => `${thrown.code}: ${thrown.message}`,
   );
 }
 
@@ -109,9 +109,13 @@ test.each<[string, Settings, RegExp]>([
     { more: '[outgoing_pools.http.http_pool.connection.tls]\ncacertfile = "ca.pem"', files: { 'ca.pem': 'a text' } },
     /certificates in PEM/,
   ],
-  ['an admin address of another machine', { admin: foreign }, /does not have that address; change \[admin\] listen/],
-  ['an attachment with an address of another machine', { attached: foreign }, /change \[attach\.mim\] listen/],
-  ['a gate with a name that does not exist', { more: `[gate]\nlisten = "gate.invalid:9000"\n${token}` }, /ENOTFOUND.*\[gate\] listen/],
+  ['an admin address of another machine', { admin: foreign }, /^ADMIN_LISTEN_FAILED.*does not have that address; change \[admin\] listen/],
+  ['an attachment with an address of another machine', { attached: foreign }, /^ATTACH_LISTEN_FAILED.*change \[attach\.mim\] listen/],
+  [
+    'a gate with a name that does not exist',
+    { more: `[gate]\nlisten = "gate.invalid:9000"\n${token}` },
+    /^GATE_LISTEN_FAILED.*ENOTFOUND.*\[gate\] listen/,
+  ],
 ])('%s is refused by both', async (_, { prepare, ...settings }, advice) => {
   const file = await writeSettings(settings);
   await prepare?.(dirname(file));
