@@ -25,14 +25,14 @@ local left_out = 0; -- members beyond `most_members`, since the module was loade
 
 --- The members of a room
 
-local counts = { member = true, admin = true, owner = true };
+local affiliations = { member = true, admin = true, owner = true };
 
 -- By room: the bare JIDs of up to `most_members` users of this host, and in `total` the number of all.
 local lists = setmetatable({}, { __mode = "k" });
 
 local function is_member(jid, affiliation)
 	local node, domain = jid_split(jid);
-	return counts[affiliation] and node ~= nil and domain == module.host;
+	return affiliations[affiliation] and node ~= nil and domain == module.host;
 end
 
 local function members_of(room)
@@ -66,7 +66,7 @@ local function occupants_of(room, list)
 	return present;
 end
 
---- Accounts: a storage in files reads one for each question
+--- Accounts, kept for a while: a storage in files reads a file for each lookup
 
 local most_accounts, seconds_known = 100000, 600;
 local accounts, number_of_accounts, known_since = {}, 0, 0;
@@ -125,7 +125,7 @@ local function begin_turn()
 	if jobs[jobs.first] then work(most_copies); end
 end
 
-local function heard(event)
+local function queue_copies(event)
 	local room, stanza = event.room, event.stanza;
 	if not tap.want("members") or stanza.attr.type ~= "groupchat" then return; end
 	local members = members_of(room);
@@ -147,7 +147,7 @@ local function begin(source)
 	tap = source;
 	take_turn = tap.guarded("copies for absent members", begin_turn);
 	-- Other modules have changed the message by then, mod_muc_mam with its id in the archive; mod_muc broadcasts it afterwards.
-	rooms.observe({ ["muc-broadcast-message"] = tap.guarded("absent members of a room", heard) }, -100);
+	rooms.observe({ ["muc-broadcast-message"] = tap.guarded("absent members of a room", queue_copies) }, -100);
 	rooms.observe({ ["muc-set-affiliation"] = affiliation_set });
 	module:hook("user-registered", forget_account);
 	module:hook_global("user-deleted", function (event)

@@ -1,8 +1,8 @@
 -- Pushers that wait for the component of the tap.
 --
 -- Prosody accepts one connection of a component and refuses others. A pusher that can wait says so in its handshake; its
--- connection is kept, with the handshake unanswered, and completes it when the component is free. Until then it gets
--- <standby/> every 10 seconds, so that it can tell a dead server. Other pushers are refused, as without this file.
+-- connection is kept, and its handshake is answered when the component is free. Until then it receives
+-- <standby/> every 10 seconds, so that it can detect a dead server. Other pushers are refused, as without this file.
 --
 -- While one waits, the connection that has the component is checked. After half of `frozen_after` seconds of silence it is
 -- probed; a pusher that reads answers, and one that has stopped reading sends stanzas without being asked. If it does
@@ -27,7 +27,7 @@ local hosts = prosody.hosts;
 
 -- `get_pusher` returns the session that has the feed, or nil.
 return function (component, frozen_after, get_pusher)
-	local waiting = {}; -- { session, stanza, told } of handshakes, in order
+	local waiting = {}; -- { session, stanza, notified_at } of handshakes, in order
 	local refused = {}; -- sessions
 	local watched, reads_before, silent_checks;
 	local check_timer, release_timer;
@@ -41,7 +41,7 @@ return function (component, frozen_after, get_pusher)
 		return get_pusher() or served and served.connected and served.session or nil;
 	end
 
-	local function someone_waits()
+	local function has_waiting()
 		for place = #waiting, 1, -1 do
 			if waiting[place].session.destroyed then table.remove(waiting, place); end
 		end
@@ -76,9 +76,9 @@ return function (component, frozen_after, get_pusher)
 		end
 	end
 
-	local function say_standby(entry, now)
-		if now - entry.told < standby_interval then return; end
-		entry.told = now;
+	local function send_standby(entry, now)
+		if now - entry.notified_at < standby_interval then return; end
+		entry.notified_at = now;
 		entry.session.send(st.stanza("standby", { xmlns = xmlns_tap }));
 	end
 
@@ -113,10 +113,10 @@ return function (component, frozen_after, get_pusher)
 	local function check()
 		check_timer = nil;
 		release();
-		if not someone_waits() then return; end
+		if not has_waiting() then return; end
 		local session, now = holder(), time_now();
 		if session and session.event_pusher_answers then check_silence(session); end
-		for _, entry in ipairs(waiting) do say_standby(entry, now); end
+		for _, entry in ipairs(waiting) do send_standby(entry, now); end
 		check_timer = check_timer or timer.add_task(frozen_after / checks, check);
 	end
 
@@ -129,14 +129,14 @@ return function (component, frozen_after, get_pusher)
 		return secret and #stanza.tags == 0 and stanza:get_text():lower() == sha1(session.streamid .. secret, true);
 	end
 
-	local function shook_hands(event)
+	local function on_handshake(event)
 		local session, stanza = event.origin, event.stanza;
 		if session.type ~= "component_unauthed" or stanza.attr[xmlns_tap .. "\1wait"] ~= "true" then return; end
 		session.event_pusher_answers = true;
 		local served = component_module();
 		if not (served and served.connected) or #waiting >= most_waiting or not is_authentic(session, stanza) then return; end
 		if module:context(component):get_option_string("component_conflict_resolve") == "kick_old" then return; end
-		waiting[#waiting + 1] = { session = session, stanza = stanza, told = -standby_interval };
+		waiting[#waiting + 1] = { session = session, stanza = stanza, notified_at = -standby_interval };
 		check_soon();
 		return true;
 	end
@@ -148,7 +148,7 @@ return function (component, frozen_after, get_pusher)
 
 	local function observe(name)
 		if name ~= component then return; end
-		module:hook_object_event(hosts[component].events, handshake_event, shook_hands, 10);
+		module:hook_object_event(hosts[component].events, handshake_event, on_handshake, 10);
 		module:hook_object_event(hosts[component].events, "component-disconnected", disconnected);
 	end
 
@@ -156,12 +156,12 @@ return function (component, frozen_after, get_pusher)
 	module:hook_global("host-activated", observe);
 
 	return {
-		-- The session was refused the feed and asks for it again, but should not have to.
+		-- Notifies a session that was refused the feed when it is free, so that it need not ask again.
 		refused = function (session)
 			refused[session] = true;
 			check_soon();
 		end;
-		-- Those that wait connect again, and may find the module reloaded.
+		-- Pushers that wait connect again, and may find the module reloaded.
 		close = function ()
 			if check_timer then timer.stop(check_timer); end
 			if release_timer then timer.stop(release_timer); end
