@@ -191,7 +191,7 @@ export interface Events {
   'tap.hole': { readonly attachment: string; readonly host: string; readonly missing: number | undefined };
   /**
    * A tap has sent `items` items before, but the spool has no mark for them: the spool is new or was lost, or another pusher received
-   * them. Undelivered items may be lost.
+   * them before this process started. Undelivered items may be lost.
    */
   'tap.mark-missing': { readonly attachment: string; readonly host: string; readonly items: number };
   /**
@@ -207,6 +207,8 @@ export interface Events {
     readonly ratio: number;
     readonly leftOut: number;
   };
+  /** Another pusher received `items` items of a tap while this one stood by: they are in its spool. */
+  'tap.taken-over': { readonly attachment: string; readonly host: string; readonly items: number };
   /** The OAuth 2.0 server of a pool gave an access token, or with a `reason`, none. */
   'token.answered': { readonly pool: string; readonly lifetimeMs: number; readonly reason: string };
 }

@@ -11,6 +11,12 @@ export function logAttachments(events: EventBus, log: Logger): void {
     log.warn({ event: 'archive.gap', attachment, host }, text);
   });
   events.on('tap.mark-missing', (missing) => log.warn({ event: 'tap.mark-missing', ...missing }, markMissing(missing)));
+  events.on('tap.taken-over', ({ attachment, host, items }) => {
+    log.info(
+      { event: 'tap.taken-over', attachment, host, items },
+      `another pusher received ${items} packets of ${host} while this one stood by`,
+    );
+  });
   events.on('tap.hole', ({ attachment, host, missing }) => {
     const text =
       missing === undefined

@@ -220,6 +220,7 @@ test('logs holes, skipped stanzas (once each), full disks, dead threads and noti
   events.emit('tap.hole', { attachment: 'chat', host: 'localhost', missing: 3 });
   events.emit('tap.hole', { attachment: 'chat', host: 'localhost', missing: undefined });
   events.emit('tap.mark-missing', { attachment: 'chat', host: 'localhost', items: 41 });
+  events.emit('tap.taken-over', { attachment: 'chat', host: 'localhost', items: 7 });
   for (let nth = 0; nth < 3; nth += 1) {
     events.emit('packet.skipped', { attachment: 'chat', reason: 'forged' });
     events.emit('packet.skipped', { attachment: 'chat', host: 'localhost', reason: 'too-large' });
@@ -235,6 +236,7 @@ test('logs holes, skipped stanzas (once each), full disks, dead threads and noti
     'warn chat server lost 3 packets of localhost: its queue was full or was lost in a restart',
     'warn chat server lost its queue for localhost, as after a crash; any packets in it are lost',
     'warn the spool has no mark of 41 packets that the tap of localhost sent before: the spool is new or was lost, or another pusher received them; packets that were not delivered may be lost',
+    'info another pusher received 7 packets of localhost while this one stood by',
     'warn skipped a stanza that claims to be from a tap but is not; more of these are only counted, in event_pusher_skipped_total',
     'warn skipped a stanza of localhost that exceeds max_stanza_bytes; more of these are only counted, in event_pusher_skipped_total',
     'error intake stopped: disk full',

@@ -71,6 +71,7 @@ export class NodeConnection {
   readonly #outlet: Outlet = { send: (xml) => this.#stream?.send(xml) };
   #stream: ComponentStream | undefined;
   #attached = false;
+  #hasStoodBy = false;
   #stopping = false;
 
   constructor(options: ConnectionOptions) {
@@ -141,6 +142,7 @@ export class NodeConnection {
       ...this.#options,
       ...context,
       claimNode: (host, name) => nodeNames.claim({ host, node: name }, node.name),
+      hasStoodBy: () => this.#hasStoodBy,
       refuse: (reason) => this.#stream?.close({ kind: 'refused', reason }),
     });
   }
@@ -169,6 +171,7 @@ export class NodeConnection {
   #reportState(host: string, state: AttachmentState, reason = ''): void {
     const { attachment, node, events } = this.#options;
     const named = attachment.nodes.length > 1 ? { node: node.name } : {};
+    this.#hasStoodBy ||= state === 'standby';
     events.emit('attachment.state', { attachment: attachment.name, host, ...named, state, reason });
   }
 

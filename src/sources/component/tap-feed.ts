@@ -45,6 +45,8 @@ interface TapFeedOptions extends FeedContext {
   readonly instance: string;
   /** Claims the name of a host's node for this connection. Returns the connection that already has it. */
   readonly claimNode: (host: string, node: string) => string | undefined;
+  /** Whether another pusher had the feed since this process started: then it received the items of which there is no record. */
+  readonly hasStoodBy: () => boolean;
   /** Ends the stream, which is connected to the wrong node. */
   readonly refuse: (reason: string) => void;
 }
@@ -263,11 +265,12 @@ class HostFeed {
   }
 
   #reportGap(answer: Resumed): void {
-    const { attachment, events } = this.#options;
+    const { attachment, events, hasStoodBy } = this.#options;
     const about = { attachment: attachment.name, host: this.host };
-    const gap = this.#ledger.resumed(answer);
-    if (gap?.kind === 'unrecorded') events.emit('tap.mark-missing', { ...about, items: gap.items });
-    else if (gap !== undefined) events.emit('tap.hole', { ...about, missing: gap.kind === 'dropped' ? gap.items : undefined });
+    for (const gap of this.#ledger.resumed(answer)) {
+      if (gap.kind !== 'unrecorded') events.emit('tap.hole', { ...about, missing: gap.kind === 'dropped' ? gap.items : undefined });
+      else events.emit(hasStoodBy() ? 'tap.taken-over' : 'tap.mark-missing', { ...about, items: gap.items });
+    }
   }
 
   #reportQueueFill(iq: Stanza): void {

@@ -60,17 +60,18 @@ export class TapLedger {
     return { epoch: mark?.epoch ?? '', h: mark?.h ?? 0 };
   }
 
-  /** Records the tap's answer. Undefined: nothing is missing before its first item. */
-  resumed({ node, epoch, fromSeq, taken = 0 }: Resumed): Gap | undefined {
+  /** Records the tap's answer, and returns what is missing before its first item. */
+  resumed({ node, epoch, fromSeq, taken = 0 }: Resumed): readonly Gap[] {
     const before = this.#received.get(node);
     const sentBefore = fromSeq - 1;
     const known = before?.epoch === epoch ? before.seq : sentBefore;
     this.#node = node;
     this.#current = { epoch, seq: Math.max(known, sentBefore) };
     this.#received.set(node, this.#current);
-    if (before === undefined) return sentBefore > 0 ? { kind: 'unrecorded', items: sentBefore } : undefined;
-    if (before.epoch !== epoch) return { kind: 'queue-lost' };
-    return sentBefore > known ? { kind: taken > known ? 'unrecorded' : 'dropped', items: sentBefore - known } : undefined;
+    if (before === undefined) return gapsOf({ unrecorded: sentBefore, dropped: 0 });
+    if (before.epoch !== epoch) return [{ kind: 'queue-lost' }];
+    const takenByOthers = Math.max(known, Math.min(taken, sentBefore));
+    return gapsOf({ unrecorded: takenByOthers - known, dropped: sentBefore - takenByOthers });
   }
 
   /** Whether this epoch was resumed; an item of any other epoch does not come from the tap. */
@@ -101,4 +102,9 @@ export class TapLedger {
     const mark = this.#onDisk.get(this.#node);
     return { epoch, h: mark?.epoch === epoch ? mark.h : 0 };
   }
+}
+
+function gapsOf(items: Readonly<Record<'dropped' | 'unrecorded', number>>): readonly Gap[] {
+  const kinds = ['unrecorded', 'dropped'] as const;
+  return kinds.filter((kind) => items[kind] > 0).map((kind) => ({ kind, items: items[kind] }));
 }

@@ -68,6 +68,7 @@ export function walk({ feed: name, host, domain }: Omit<RecordedStream, 'bytes'>
           subscription: messages,
           instance: 'fuzz',
           claimNode: () => undefined,
+          hasStoodBy: () => false,
           refuse: () => told.push('refused'),
         }),
     }[name]();
