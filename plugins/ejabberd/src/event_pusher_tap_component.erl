@@ -29,9 +29,9 @@ requested({#iq{to = #jid{luser = <<>>, lserver = Host, lresource = <<>>}, sub_el
                     self() ! {route, xmpp:make_iq_result(IQ)},
                     {drop, State};
                 {resume, Attrs} ->
-                    #{socket := Socket, ?HEARD := Heard} = Heeded = heeded(State),
+                    #{socket := Socket, ?HEARD := Heard} = Watched = watched(State),
                     gen_server:cast(Keeper, {resume, {self(), Socket, Heard}, IQ#iq{sub_els = []}, Attrs}),
-                    {drop, Heeded};
+                    {drop, Watched};
                 {ack, Attrs} ->
                     gen_server:cast(Keeper, {ack, self(), IQ#iq{sub_els = []}, Attrs}),
                     {drop, State};
@@ -44,9 +44,9 @@ requested({#iq{to = #jid{luser = <<>>, lserver = Host, lresource = <<>>}, sub_el
 requested(Acc) ->
     Acc.
 
-heeded(#{?HEARD := _} = State) ->
+watched(#{?HEARD := _} = State) ->
     State;
-heeded(State) ->
+watched(State) ->
     Heard = atomics:new(1, [{signed, true}]),
     atomics:put(Heard, 1, erlang:monotonic_time(millisecond)),
     State#{?HEARD => Heard}.
